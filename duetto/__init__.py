@@ -1,0 +1,19 @@
+"""Duetto: a conversational, explainable recommender. `open_graph(index)` is the front door."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from duetto.wiring import build_index as build_index
+    from duetto.wiring import open_graph as open_graph
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "build_index", "open_graph"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that `duetto --help` and `import duetto.tools` do not pay for langgraph.
+    if name in ("open_graph", "build_index"):
+        from duetto import wiring
+
+        return getattr(wiring, name)
+    raise AttributeError(f"module 'duetto' has no attribute {name!r}")

@@ -1,0 +1,31 @@
+"""Everything Duetto raises on purpose.
+
+DuettoError
+├── BadInput          the caller's input cannot be used: a file, an option, a message
+├── NotReady          something that must exist first does not, or no longer fits (an index, an extra, a key)
+└── ModelMisbehaved   the chat model could not be reached, or answered with something unusable
+    └── BudgetSpent   a cap of this turn (calls, tokens, time) forbids another model call
+
+Each message is one sentence: what was attempted, what was wrong and where, and what to do next.
+The command line prints it and exits with 2.
+"""
+
+
+class DuettoError(Exception):
+    """Base of every error above."""
+
+
+class BadInput(DuettoError):
+    """The caller's input cannot be used."""
+
+
+class NotReady(DuettoError):
+    """Something needed is missing, damaged, or does not fit what it is used with."""
+
+
+class ModelMisbehaved(DuettoError):
+    """The chat model failed or gave an answer that cannot be used."""
+
+
+class BudgetSpent(ModelMisbehaved):
+    """Another model call would pass a cap of this turn."""

@@ -1,0 +1,50 @@
+"""Every cap and knob of Duetto in one frozen object; `duetto.settings` fills it from the environment."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Caps and knobs. Times are seconds, sizes are counts unless the name says otherwise."""
+
+    # what a turn may be
+    message_chars: int = 4_000
+    top_k: int = 10
+    max_top_k: int = 100
+
+    # what a turn may spend on a chat model; `turn_seconds` covers all its calls together
+    model_calls: int = 8
+    model_tokens: int = 30_000
+    output_tokens: int = 1_500
+    call_seconds: float = 20.0
+    turn_seconds: float = 45.0
+    call_retries: int = 1
+    reasons_by_model: int = 3
+
+    # what the language voice may write and find
+    preferences: int = 5
+    queries: int = 6
+    history_shown: int = 24
+    found_per_query: int = 100
+    quota_per_query: int = 3
+
+    # the crowd
+    candidates: int = 200
+    history_folded: int = 50
+
+    # the fusion
+    fusion: str = "adaptive"
+    fixed_language_weight: float = 0.5
+    rrf_constant: int = 60
+    attention_heads: int = 4
+    attention_temperature: float = 0.1
+    diversity: float = 0.0  # MMR's 1 - lambda: 0 ranks by score alone
+
+    # files
+    unknown_share: float = 0.20
+    file_bytes: int = 8 * 2**30
+
+    # vectors
+    hnsw_above: int = 200_000
+    hnsw_narrow: float = 0.10  # a filter that keeps less than this share is searched flat
+    embed_batch: int = 256

@@ -1,0 +1,1 @@
+"""Is it any good? Protocols, metrics and benchmarks."""
