@@ -25,12 +25,12 @@ class Limits:
     preferences: int = 5
     queries: int = 6
     history_shown: int = 24
-    found_per_query: int = 100
-    quota_per_query: int = 3
+    quota_per_query: int = 20  # candidates each query may bring, however many queries there are
+    taste_items: int = 5
+    taste_decay: float = 0.7
 
     # the crowd
     candidates: int = 200
-    history_folded: int = 50
 
     # the fusion
     fusion: str = "adaptive"
@@ -40,6 +40,11 @@ class Limits:
     attention_temperature: float = 0.1
     diversity: float = 0.0  # MMR's 1 - lambda: 0 ranks by score alone
 
+    # what `build` learns from
+    tuning_people: int = 2_000
+    tuning_requests: int = 1_000
+    tuning_least: int = 100  # people below this: presets and weights are the defaults
+
     # files
     unknown_share: float = 0.20
     file_bytes: int = 8 * 2**30
@@ -47,4 +52,5 @@ class Limits:
     # vectors
     hnsw_above: int = 200_000
     hnsw_narrow: float = 0.10  # a filter that keeps less than this share is searched flat
+    moments_sample: int = 4_096
     embed_batch: int = 256

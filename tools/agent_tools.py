@@ -1,0 +1,199 @@
+"""The two voices and the catalogue's facts as LangChain tools; the graph's nodes call these same objects.
+
+Each returns readable JSON for an agent, and beside it (LangChain's `artifact`) the arrays the graph goes on with.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from langchain_core.tools import BaseTool, StructuredTool
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from duetto.errors import BadInput
+from duetto.limits import Limits
+from duetto.tools.catalogue import Catalogue
+from duetto.tools.crowd import Crowd, Taste
+from duetto.tools.embedding import embed_queries
+from duetto.tools.fusion import Array
+from duetto.tools.histories import Histories, History
+from duetto.tools.language_voice import Heard, LanguageVoice
+from duetto.tools.predicate import Predicate, from_json
+from duetto.tools.vector_store import Mask, Searchable
+
+Id = str | int
+Where = dict[str, Any] | None
+_WHERE = Field(
+    None,
+    description='a filter: {"column","operator","value"} with operator eq, ne, in, not_in, lt, le, gt, ge or contains; '
+    'or {"and": [...]}, {"or": [...]}, {"not": ...}',
+)
+
+
+class PersonArgs(BaseModel):
+    """Whose history counts, and what they said of items just now."""
+
+    user: Id | None = Field(None, description="the person's id in the log; None for a stranger")
+    liked: list[Id] = Field(default_factory=list, description="ids of items the person just said they like")
+    disliked: list[Id] = Field(default_factory=list, description="ids of items the person rejects")
+    where: Where = _WHERE
+    k: int = Field(10, ge=1, le=1000)
+
+
+class SearchArgs(PersonArgs):
+    queries: list[str] = Field(default_factory=list, description="what to look for, one taste or wish a query")
+
+
+class FactsArgs(BaseModel):
+    where: Where = _WHERE
+    column: str | None = Field(None, description="the column whose range and extremes are wanted")
+    order: str = Field("highest", pattern="^(highest|lowest)$")
+    k: int = Field(3, ge=1, le=100)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the crowd says of a person: `rows` are candidates, best first; `scores` (items,) covers the catalogue.
+
+    `moments` are the mean and deviation of `scores`. A person without history has no candidates.
+    """
+
+    taste: Taste
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    scores: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    moments: tuple[float, float] = (0.0, 1.0)
+
+    def score(self, rows: NDArray[np.int64]) -> Array:
+        """z-scores of these rows, shape (rows,)."""
+        return (self.scores[rows].astype(np.float64) - self.moments[0]) / self.moments[1]
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """What the tools reach for."""
+
+    catalogue: Catalogue
+    histories: Histories
+    store: Searchable
+    embedder: Embeddings
+    crowd: Crowd
+    limits: Limits
+
+    def history(self, user: Id | None, liked: list[Id], disliked: list[Id]) -> History:
+        history = self.histories.of_user(user)
+        return history.with_feedback(self.catalogue.rows(liked), self.catalogue.rows(disliked))
+
+    def eligible(self, history: History, where: Where) -> Mask:
+        """Which items may be recommended: available, within the filter, not in the history."""
+        keep = self.catalogue.mask(_predicate(where)).copy()
+        keep[history.rows] = False
+        return keep
+
+    @property
+    def voice(self) -> LanguageVoice:
+        return LanguageVoice(self.store, self.limits)
+
+    def shown(self, row: int, score: float) -> dict[str, Any]:
+        return {
+            "item_id": self.catalogue.ids[row],
+            "title": self.catalogue.titles[row],
+            "score": round(float(score), 4),
+            **self.catalogue.facts_of(row),
+        }
+
+
+def _predicate(where: Where) -> Predicate | None:
+    return None if where is None else from_json(where)
+
+
+def search_catalogue(box: Toolbox) -> BaseTool:
+    """Vector search over the whole catalogue; the language voice."""
+
+    def search(
+        queries: list[str], user: Id | None, liked: list[Id], disliked: list[Id], where: Where, k: int
+    ) -> tuple[str, Heard]:
+        history = box.history(user, liked, disliked)
+        keep = box.eligible(history, where)
+        vectors = embed_queries(box.embedder, queries) if queries else np.zeros((0, 1), np.float32)
+        heard = box.voice.listen(tuple(queries), vectors, history, keep)
+        best: dict[int, float] = {}
+        for found in heard.found:
+            for row, cosine in found:
+                best[row] = max(cosine, best.get(row, -1.0))
+        top = sorted(best.items(), key=lambda pair: -pair[1])[:k]
+        return _content([box.shown(row, cosine) for row, cosine in top]), heard
+
+    return StructuredTool.from_function(
+        search,
+        name="search_catalogue",
+        description="Find items of the catalogue by what their text says; filters are exact.",
+        args_schema=SearchArgs,
+        response_format="content_and_artifact",
+    )
+
+
+def recommend_from_history(box: Toolbox) -> BaseTool:
+    """Collaborative filtering over the whole catalogue; the crowd."""
+
+    def recommend(
+        user: Id | None, liked: list[Id], disliked: list[Id], where: Where, k: int
+    ) -> tuple[str, Chosen]:
+        history = box.history(user, liked, disliked)
+        keep = box.eligible(history, where)
+        taste = box.crowd.taste(history)
+        if not (taste.weights > 0).any():
+            return "[]", Chosen(taste)
+        scores = box.crowd.scores([taste])[0]
+        moments = float(scores.mean()), float(scores.std()) or 1.0
+        n = min(max(k, box.limits.candidates), int(keep.sum()))
+        masked = np.where(keep, scores, -np.inf)
+        rows = np.argpartition(-masked, n - 1)[:n] if n else np.zeros(0, np.int64)
+        rows = rows[np.argsort(-masked[rows], kind="stable")]
+        content = _content([box.shown(int(row), scores[row]) for row in rows[:k]])
+        return content, Chosen(taste, rows, scores, moments)
+
+    return StructuredTool.from_function(
+        recommend,
+        name="recommend_from_history",
+        description="Items that people with a history like this person's went on to; empty for a person without one.",
+        args_schema=PersonArgs,
+        response_format="content_and_artifact",
+    )
+
+
+def catalogue_facts(box: Toolbox) -> BaseTool:
+    """Counts, ranges and extremes over the whole catalogue, never over a retrieved slice."""
+
+    def facts(where: Where, column: str | None, order: str, k: int) -> tuple[str, dict[str, Any]]:
+        catalogue = box.catalogue
+        kept = catalogue.table.filter(catalogue.mask(_predicate(where)))
+        answer: dict[str, Any] = {"count": kept.height, "of": len(catalogue)}
+        if column is not None:
+            if column not in catalogue.kinds:
+                raise BadInput(f"cannot tell facts of {column!r}: the columns are {', '.join(catalogue.kinds)}")
+            values = kept.drop_nulls(column)
+            answer["range"] = {"lowest": values[column].min(), "highest": values[column].max()}
+            extreme = values.sort(column, descending=order == "highest", maintain_order=True).head(k)
+            answer[order] = extreme.select(dict.fromkeys(("item_id", "title", column))).to_dicts()
+        return _content(answer), answer
+
+    return StructuredTool.from_function(
+        facts,
+        name="catalogue_facts",
+        description="How many items satisfy a filter; the range and the extremes of a column over the whole catalogue.",
+        args_schema=FactsArgs,
+        response_format="content_and_artifact",
+    )
+
+
+def _content(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def artifact(tool: BaseTool, call_id: str, **arguments: Any) -> Any:
+    """Runs a tool as an agent would and returns the arrays beside its text."""
+    call = {"type": "tool_call", "id": call_id, "name": tool.name, "args": arguments}
+    return tool.invoke(call).artifact

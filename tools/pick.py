@@ -1,0 +1,36 @@
+"""One recommended item with all that explains it, before words are found for it."""
+
+from dataclasses import dataclass
+
+from duetto.tools.language import SearchQuery
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How one of the person's preferences bears on an item.
+
+    `attention` is its share among the preferences for this item (they sum to 1); `fitness` in 0..1 is the share of
+    the catalogue whose text fits the preference less than this item's does.
+    """
+
+    preference: int
+    attention: float
+    fitness: float
+
+
+@dataclass(frozen=True)
+class Pick:
+    """`parts` sum to `score`; `weights` are each voice's share of the summed absolute parts.
+
+    `queries` are those that found the item, with cosines; `history` are (row, share) of the history items that speak
+    for it in the crowd's view; `resembles` are history rows its text is nearest to.
+    """
+
+    row: int
+    score: float
+    parts: dict[str, float]
+    weights: dict[str, float]
+    queries: tuple[tuple[SearchQuery, float], ...] = ()
+    history: tuple[tuple[int, float], ...] = ()
+    resembles: tuple[tuple[int, float], ...] = ()
+    fits: tuple[Fit, ...] = ()

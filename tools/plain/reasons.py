@@ -1,0 +1,84 @@
+"""Reasons without a language model: every clause states something the turn's own evidence shows."""
+
+import re
+from typing import Literal
+
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+from duetto.tools.catalogue import Catalogue
+from duetto.tools.language import REQUEST, Preference, Reason, Step
+from duetto.tools.pick import Fit, Pick
+
+FITS = 0.8  # a preference is called met above this share of the catalogue
+CITED_SHARE = 0.1  # a history item is named from this share of the crowd's score on
+
+
+def reason(pick: Pick, preferences: tuple[Preference, ...], wish: str, catalogue: Catalogue) -> Reason:
+    """One to three sentences, LANE's steps for the preferences that bear on the item, and the history rows cited."""
+    clauses: list[str] = []
+    cited: list[int] = []
+    asked = "queries" in pick.parts
+    if asked and pick.parts["queries"] > 0 and pick.queries:
+        clauses.append(_match(pick, wish, catalogue))
+    history = [row for row, share in pick.history if share >= CITED_SHARE][:2]
+    if history and pick.parts.get("als", 0.0) > 0:
+        clauses.append(f"People's histories link it with {_titles(history, catalogue)}, which you have.")
+        cited += history
+    elif pick.resembles and pick.parts.get("taste", 0.0) > 0:
+        near = [row for row, _ in pick.resembles][:2]
+        clauses.append(f"Its text is close to that of {_titles(near, catalogue)}, which you have.")
+        cited += near
+    met = next((fit for fit in pick.fits if fit.fitness >= FITS), None)
+    if met is not None:
+        preference = preferences[met.preference]
+        clauses.append(f"It fits your taste for {preference.text}.")
+        cited += preference.evidence[:2]
+    if asked and pick.parts["queries"] <= 0:
+        clauses.append("Its text does not match your request; it is here for your history.")
+    if "popularity" in pick.parts:
+        clauses.append("I know nothing of your taste yet: it is among the items most people chose.")
+    if not clauses:
+        clauses.append("It ranks here by a little of everything; no single piece of evidence stands out.")
+    steps = tuple(_step(fit, preferences[fit.preference], catalogue) for fit in pick.fits[:3])
+    return Reason(" ".join(clauses), steps, tuple(dict.fromkeys(cited)))
+
+
+def _match(pick: Pick, wish: str, catalogue: Catalogue) -> str:
+    query, cosine = pick.queries[0]
+    if query.serves != REQUEST and query.serves.startswith("like "):
+        return f"Its text is close to that of {query.serves.removeprefix('like ')} (cosine {cosine:.2f})."
+    words = shared_words(wish, catalogue.document(pick.row))
+    if words:
+        return f"You asked for “{wish}”: its text speaks of {_join(words[:4])}."
+    return f"Its text is close to “{wish}” (cosine {cosine:.2f})."
+
+
+def shared_words(wish: str, text: str) -> list[str]:
+    """The words of a wish, as written, that the text has too, plural endings aside."""
+    there = {_stem(word) for word in re.findall(r"\w+", text.lower())}
+    wished = dict.fromkeys(re.findall(r"\w+", wish.lower()))
+    return [word for word in wished if word not in ENGLISH_STOP_WORDS and len(word) > 2 and _stem(word) in there]
+
+
+def _stem(word: str) -> str:
+    return re.sub(r"(?:ies|y)$", "i", word) if len(word) > 4 else word.rstrip("s") if not word.endswith("s") else word[:-1]
+
+
+def _step(fit: Fit, preference: Preference, catalogue: Catalogue) -> Step:
+    why = f"you have {_titles(preference.evidence[:2], catalogue)}" if preference.evidence else "you said so"
+    return Step(preference.text, why, round(fit.fitness, 3), likelihood(fit.fitness, fit.attention))
+
+
+def likelihood(fitness: float, attention: float) -> Literal["low", "medium", "high"]:
+    """LANE's third step: fitness and the preference's weight for this item, combined."""
+    if fitness >= FITS and attention >= 0.2:
+        return "high"
+    return "medium" if fitness >= 0.5 else "low"
+
+
+def _titles(rows: tuple[int, ...] | list[int], catalogue: Catalogue) -> str:
+    return _join([catalogue.titles[row] for row in rows])
+
+
+def _join(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

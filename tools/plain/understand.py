@@ -1,0 +1,276 @@
+"""A turn read without a language model: English, by a small grammar of ranges, exclusions, titles and likes."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from rapidfuzz import fuzz, process
+
+from duetto.tools.catalogue import Catalogue
+from duetto.tools.language import Constraint, Understanding
+from duetto.tools.predicate import And, Compare, Not, Operator, Predicate, parts_of
+
+_SMALL_TALK = re.compile(
+    r"\W*(?:(?:hi|hello|hey|thanks?|thank you|thx|good (?:morning|evening|day)|bye|goodbye|how are you|ok|okay|great|"
+    r"cool|there|so much|very much|a lot)\W*)+",
+    re.IGNORECASE,
+)
+_FILLER = re.compile(
+    r"\b(?:please|can you|could you|would you|recommend|suggest|show me|give me|find me|find|i(?:'m| am) looking for|"
+    r"looking for|i(?:'d| would) like|(?:i )?want(?: to (?:see|watch|buy|read|hear))?|i need|something|anything|some|me|"
+    r"like (?:that|those|this|these|it|them))\b",
+    re.IGNORECASE,
+)
+_AFFECT = re.compile(
+    r"\b(?:i(?:'ve)?\s+)?(?:(?:really|absolutely|just|also)\s+)?"
+    r"(?:(?P<bad>hated|disliked|(?<=i )(?:hate|dislike)|can'?t stand|"
+    r"(?:did not|didn'?t|do not|don'?t)\s+(?:really\s+)?(?:like|enjoy))"
+    r"|(?:loved|liked|enjoyed|adored|(?:(?<=i )|(?<=really )|(?<=also ))(?:love|like|enjoy|adore)))\s+(?P<what>[^.;!?]+)",
+    re.IGNORECASE,
+)
+_ALIKE = re.compile(r"\b(?:like|similar to|along the lines of|in the (?:style|spirit) of)\s+(?P<what>[^.;!?]+)", re.IGNORECASE)
+_EXCLUDED = re.compile(
+    r"\b(?:no|not|without|except|nothing|avoid|skip)\s+(?:any\s+|an?\s+|for\s+|too\s+|more\s+)*(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})",
+    re.IGNORECASE,
+)
+_ONLY = re.compile(r"\bonly\s+(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})", re.IGNORECASE)
+_CLEAR_ALL = re.compile(r"\b(?:start over|forget everything|clear (?:all|everything)|reset)\b", re.IGNORECASE)
+_CLEAR = re.compile(r"\b(?:forget|drop|ignore|remove|never mind|any)\s+(?:about\s+)?(?:the\s+)?(?P<what>\w+)", re.IGNORECASE)
+_DECADE = re.compile(r"\b(?:from |of |in |during )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b", re.IGNORECASE)
+_NUMBER = r"(?P<currency>[$€£])?\s?(?P<n>\d+(?:\.\d+)?)\s?(?P<unit>[a-z$€£]+)?"
+_BETWEEN = re.compile(
+    r"\b(?:between|from)\s+[$€£]?(?P<low>\d+(?:\.\d+)?)\s*(?:and|to|-)\s*" + _NUMBER, re.IGNORECASE
+)
+_BOUND = re.compile(
+    r"\b(?P<how>under|below|less than|at most|up to|cheaper than|shorter than|before|older than|until|over|above|"
+    r"more than|at least|longer than|after|newer than|since|from|in)\s+" + _NUMBER,
+    re.IGNORECASE,
+)
+_OPERATORS: dict[str, Operator] = {
+    **dict.fromkeys(("under", "below", "less than", "cheaper than", "shorter than", "before", "older than"), "lt"),
+    **dict.fromkeys(("at most", "up to", "until"), "le"),
+    **dict.fromkeys(("over", "above", "more than", "longer than", "after", "newer than"), "gt"),
+    **dict.fromkeys(("at least", "since"), "ge"),
+    **dict.fromkeys(("from", "in"), "eq"),
+}  # type: ignore[dict-item]
+_TIME_ONLY = {"before", "older than", "until", "after", "newer than", "since", "from", "in"}
+_LENGTHS = ("minutes", "runtime", "duration", "length")
+_LOOSE_ENDS = re.compile(r"^(?:(?:and|but|or|then|an?)\b\W*)+|(?:\W*\b(?:and|but|or|that|which|is|are))+$", re.IGNORECASE)
+_MONEY = ("$", "€", "£", "dollars", "euros", "pounds", "usd", "eur", "bucks")
+_TIMES = ("hour", "hours", "h", "minute", "minutes", "min", "mins")
+_TITLE_LIKENESS = 88.0
+_MOST_VALUES = 20_000
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """What a number in a message measures; `unit` tells whether the word behind it belongs to it."""
+
+    column: str
+    scale: float = 1.0
+    unit: bool = False
+
+    def said(self, match: re.Match[str]) -> str:
+        return match.group(0).strip() if self.unit else match.group(0)[: match.end("n") - match.start()].strip()
+
+    def rest(self, match: re.Match[str]) -> str:
+        return " " if self.unit else f" {match['unit'] or ''}"
+
+
+@dataclass(frozen=True)
+class PlainReader:
+    """Reads messages over one catalogue; what it does not understand stays in the wish, as search text."""
+
+    catalogue: Catalogue
+
+    def read(self, message: str) -> Understanding:
+        if not message or _SMALL_TALK.fullmatch(message):
+            return Understanding(intent="small_talk" if message else "recommend")
+        text, clear = self._cleared(message)
+        text, liked, disliked = self._affects(text)
+        text, alike = self._alike(text)
+        found: list[Constraint] = []
+        text = self._ranges(text, found)
+        text = self._values(text, _EXCLUDED, found, Not, keep_unknown=False)
+        text = self._values(text, _ONLY, found, lambda p: p, keep_unknown=True)
+        wish = re.sub(r"\s+", " ", _FILLER.sub(" ", text)).strip(" ,.;:!?-")
+        wish = _LOOSE_ENDS.sub("", wish).strip(" ,.;:!?-")
+        return Understanding(
+            wish=wish if re.search(r"\w", wish) else "", liked=tuple(liked), disliked=tuple(disliked),
+            alike=tuple(alike), set=tuple(found), clear=clear,
+        )  # fmt: skip
+
+    # likes, dislikes and examples
+
+    def title(self, text: str) -> int | None:
+        """The row of the one title this text names, letter case, articles and small typos aside."""
+        wanted = _plain_title(text)
+        if len(wanted) < 2:
+            return None
+        exact = self._by_title.get(wanted)
+        if exact is not None or len(wanted) < 5:
+            return exact
+        best = process.extractOne(wanted, list(self._by_title), scorer=fuzz.ratio, score_cutoff=_TITLE_LIKENESS)
+        return self._by_title[best[0]] if best else None
+
+    @cached_property
+    def _by_title(self) -> dict[str, int]:
+        return {_plain_title(title): row for row, title in reversed(list(enumerate(self.catalogue.titles)))}
+
+    def _titles(self, text: str) -> tuple[list[int], str]:
+        """Rows of the titles a clause begins with, and what is left of the clause."""
+        pieces = re.split(r"(,\s*and\s+|\s+and\s+|,\s*|\s+but\s+|\s+or\s+)", text)
+        for end in range(len(pieces), 0, -2):
+            if (row := self.title("".join(pieces[:end]))) is not None:
+                rest = "".join(pieces[end:])
+                more = re.match(r"^(?:,\s*and\s+|\s+and\s+|,\s*|\s+or\s+)(.*)$", rest, re.DOTALL)
+                if more:
+                    rows, left = self._titles(more.group(1))
+                    return [row, *rows], left if rows else rest
+                return [row], rest
+        return [], text
+
+    def _affects(self, text: str) -> tuple[str, list[int], list[int]]:
+        liked: list[int] = []
+        disliked: list[int] = []
+        for match in list(_AFFECT.finditer(text)):
+            rows, rest = self._titles(match["what"])
+            if rows:
+                (disliked if match["bad"] else liked).extend(rows)
+                text = text.replace(match.group(0), " " + rest, 1)
+        return text, liked, disliked
+
+    def _alike(self, text: str) -> tuple[str, list[int]]:
+        alike: list[int] = []
+        for match in list(_ALIKE.finditer(text)):
+            rows, rest = self._titles(match["what"])
+            if rows:
+                alike.extend(rows)
+                text = text.replace(match.group(0), " " + rest, 1)
+        return text, alike
+
+    # constraints
+
+    def _cleared(self, text: str) -> tuple[str, tuple[str, ...]]:
+        if _CLEAR_ALL.search(text):
+            return _CLEAR_ALL.sub(" ", text), ("*",)
+        cleared: list[str] = []
+
+        def note(match: re.Match[str]) -> str:
+            column = next((c for c in self.catalogue.kinds if _singular(c) == _singular(match["what"])), None)
+            if column is None:
+                return match.group(0)
+            cleared.append(column)
+            return " "
+
+        return _CLEAR.sub(note, text), tuple(cleared)
+
+    def _ranges(self, text: str, found: list[Constraint]) -> str:
+        def decade(match: re.Match[str]) -> str:
+            column = self._year
+            if column is None or (match["century"] is None and match["tens"] == "0"):
+                return match.group(0)
+            start = int((match["century"] or "19") + match["tens"] + "0")
+            span = And((Compare(column, "ge", start), Compare(column, "lt", start + 10)))
+            found.append(Constraint(match.group(0).strip(), span))
+            return " "
+
+        def between(match: re.Match[str]) -> str:
+            low, high = float(match["low"]), float(match["n"])
+            measure = self._measured(match, low)
+            if measure is None:
+                return match.group(0)
+            span = And(
+                (
+                    Compare(measure.column, "ge", _whole(low * measure.scale)),
+                    Compare(measure.column, "le", _whole(high * measure.scale)),
+                )
+            )
+            found.append(Constraint(measure.said(match), span))
+            return measure.rest(match)
+
+        def bound(match: re.Match[str]) -> str:
+            measure = self._measured(match, float(match["n"]))
+            how = match["how"].lower()
+            if measure is None or (how in _TIME_ONLY and measure.column != self._year):
+                return match.group(0)
+            value = _whole(float(match["n"]) * measure.scale)
+            found.append(Constraint(measure.said(match), Compare(measure.column, _OPERATORS[how], value)))
+            return measure.rest(match)
+
+        return _BOUND.sub(bound, _BETWEEN.sub(between, _DECADE.sub(decade, text)))
+
+    @cached_property
+    def _year(self) -> str | None:
+        return next(iter(self.catalogue.columns("year")), None)
+
+    def _measured(self, match: re.Match[str], value: float) -> "_Measure | None":
+        """The column that a number with its unit is about, and what the unit is worth in it."""
+        columns = self.catalogue.columns("number", "year")
+        unit = (match["unit"] or "").lower()
+        price = next((c for c in columns if "price" in c.lower()), None)
+        if named := next((c for c in columns if unit and _singular(c) == _singular(unit)), None):
+            return _Measure(named, unit=True)
+        if match["currency"] or unit in _MONEY:
+            return _Measure(price, unit=unit in _MONEY) if price else None
+        if unit in _TIMES:
+            length = next((c for c in columns if c.lower() in _LENGTHS), None)
+            return _Measure(length, 60.0 if unit[0] == "h" else 1.0, unit=True) if length else None
+        if 1000 <= value < 3000 and value.is_integer():
+            return _Measure(self._year) if self._year else None
+        timely = (match.groupdict().get("how") or "").lower() in _TIME_ONLY
+        return _Measure(price) if price and not timely else None
+
+    def _values(
+        self, text: str, pattern: re.Pattern[str], found: list[Constraint],
+        build: Callable[[Predicate], Predicate], keep_unknown: bool,
+    ) -> str:  # fmt: skip
+        def note(match: re.Match[str]) -> str:
+            words = match["what"].split()
+            for end in range(len(words), 0, -1):
+                if (known := self._known.get(_singular(" ".join(words[:end])))) is not None:
+                    said = match.group(0)[: match.start("what") - match.start()] + " ".join(words[:end])
+                    found.append(Constraint(said, build(Compare(known[0], "eq", known[1]))))
+                    return " " + " ".join(words[end:])
+            return match.group(0) if keep_unknown else " "
+
+        return pattern.sub(note, text)
+
+    @cached_property
+    def _known(self) -> dict[str, tuple[str, str]]:
+        """Category values by their singular lower-case form; the column with fewer values wins a clash."""
+        values: dict[str, tuple[str, str]] = {}
+        by_size = []
+        for column in self.catalogue.columns("category"):
+            parts = self.catalogue.table.select(parts_of(column).alias("v"))["v"].explode().drop_nulls().unique()
+            by_size.append((len(parts), column, parts.to_list()))
+        for size, column, parts in sorted(by_size):
+            for value in sorted(parts) if size <= _MOST_VALUES else []:
+                values.setdefault(_singular(value), (column, value))
+        for alias, name in (("sci fi", "science fiction"), ("scifi", "science fiction"), ("animated", "animation")):
+            for a, b in ((alias, name), (name, "sci-fi")):
+                if b in values:
+                    values.setdefault(a, values[b])
+        return values
+
+
+def _plain_title(title: str) -> str:
+    """Lower case, without punctuation and a leading or trailing article."""
+    words = re.sub(r"[^\w\s]", "", title.casefold()).split()
+    if len(words) > 1 and words[0] in ("the", "a", "an"):
+        words = words[1:]
+    elif len(words) > 1 and words[-1] in ("the", "a", "an"):
+        words = words[:-1]
+    return " ".join(words)
+
+
+def _singular(text: str) -> str:
+    text = text.lower().strip()
+    if text.endswith("ies") and len(text) > 5:
+        return text[:-3] + "y"
+    return text[:-1] if text.endswith("s") and not text.endswith("ss") else text
+
+
+def _whole(value: float) -> int | float:
+    return int(value) if value.is_integer() else value
