@@ -23,7 +23,8 @@ from duetto.tools.values import column_of
 
 DESCRIPTION_CHARS = 600
 _SUFFIXES = tuple(suffix + packed for suffix in (".json", ".jsonl", ".ndjson") for packed in ("", ".gz"))
-_PRODUCT_KEYS = set("title description category categories price brand store imUrl image images related".split())
+_IMAGE_KEYS = ("image", "imUrl", "imURL", "imageURL", "images")
+_PRODUCT_KEYS = {"title", "description", "categories", "category", "price", "brand", "store", *_IMAGE_KEYS}
 _PRICE = re.compile(r"\$?\s*(\d[\d,]*(?:\.\d+)?)")
 
 Record = dict[str, Any]
@@ -72,13 +73,13 @@ def _review_2023(record: Record) -> Record:
 
 def _product(record: Record) -> Record:
     return {
-        "item_id": record.get("parent_asin") or record.get("asin"),
+        "item_id": _text(record.get("parent_asin")) or _text(record.get("asin")),
         "title": _text(record.get("title")),
         "brand": _text(record.get("brand")) or _text(record.get("store")),
         "categories": _longest_path(record.get("categories") or record.get("category")),
         "price": _price(record.get("price")),
         "description": _text(record.get("description"), DESCRIPTION_CHARS),
-        "image": _first_url(record.get("image") or record.get("imUrl") or record.get("images")),
+        "image": _first_url(next((record[key] for key in _IMAGE_KEYS if record.get(key)), None)),
     }
 
 
@@ -110,7 +111,8 @@ def _longest_path(value: Any) -> str | None:
 def _price(value: Any) -> float | None:
     """The number of `$12.99`, the lower of a range; None for the style sheets that stand there in 2018."""
     if isinstance(value, (int, float)):
-        return float(value)
+        with suppress(OverflowError):
+            return float(value)
     found = _PRICE.match(value.strip()) if isinstance(value, str) else None
     return float(found[1].replace(",", "")) if found else None
 

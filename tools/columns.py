@@ -21,9 +21,7 @@ def require(table: pl.DataFrame, names: tuple[str, ...], source: Source) -> None
         found = ", ".join(shown(column) for column in table.columns[:20]) or "none"
         near = process.extractOne(name, table.columns, scorer=fuzz.WRatio, processor=_letters, score_cutoff=60)
         guess = f"; did you mean {shown(near[0])}?" if near else ""
-        raise source.refusal(
-            f"there is no column {name!r} among the columns found ({found}){guess}", f"name one {name!r}"
-        )
+        raise source.refusal(f"there is no column {name!r} (found: {found}{guess})", f"name one {name!r}")
 
 
 def ids(column: pl.Series, source: Source) -> pl.Series:

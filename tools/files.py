@@ -68,11 +68,12 @@ def lines(source: Source, fallback: str | None = None) -> Iterator[str]:
                 offset += len(raw)
                 if offset > Limits.file_bytes:
                     raise _too_large(source)
-    except gzip.BadGzipFile:
-        raise source.refusal("it is named .gz but is not gzip", "remove .gz from its name or compress it") from None
     except EOFError:
         raise source.refusal("the gzip data ends too early", FULL_COPY) from None
-    except zlib.error as error:
+    except (gzip.BadGzipFile, zlib.error) as error:
+        if str(error).startswith("Not a gzipped file"):
+            remedy = "remove .gz from its name or compress it"
+            raise source.refusal("it is named .gz but is not gzip", remedy) from None
         raise source.refusal(f"the gzip data is damaged ({error})", FULL_COPY) from error
     except OSError as error:
         raise source.refusal(f"it cannot be read ({error})", "check the file and its permissions") from error

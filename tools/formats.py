@@ -10,7 +10,7 @@ import polars as pl
 from duetto.tools.files import FULL_COPY, Source, lines, require_readable, shown
 from duetto.tools.values import column_of, plain, texts_typed
 
-CHUNK = 100_000  # rows held as Python objects at a time
+CHUNK = 5_000  # rows held as Python objects at a time
 UNPARSABLE = (ValueError, SyntaxError, RecursionError, MemoryError)  # how json.loads and ast.literal_eval give up
 ALWAYS_TEXT = frozenset({"title", "description", "queries"})  # "1984" is a title before it is a number
 

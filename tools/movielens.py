@@ -13,15 +13,19 @@ from duetto.tools.formats import from_csv, from_rows, split_rows
 from duetto.tools.titles import split_title
 
 GENRES = (
-    "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror Musical "
-    "Mystery Romance Sci-Fi Thriller War Western"
-).split()
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
+    "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
+)  # fmt: skip
 TAGS_SHOWN = 5
 _NO_GENRE = ("", "unknown", "(no genres listed)")
 _ITEM_FILES = ("u.item", "movies.dat", "movies.csv")
 _RATING_FILES = ("u.data", "ratings.dat", "ratings.csv")
 _RATING_NAMES = ["user_id", "item_id", "rating", "timestamp"]
-_CSV_HEADERS = {"movies.csv": "movieId,title,genres", "ratings.csv": "userId,movieId,rating,timestamp"}
+_CSV_HEADERS = {
+    "movies.csv": "movieId,title,genres",
+    "ratings.csv": "userId,movieId,rating,timestamp",
+    "tags.csv": "userId,movieId,tag,timestamp",
+}
 
 
 def items(path: Path) -> pl.DataFrame | None:
@@ -44,8 +48,8 @@ def items(path: Path) -> pl.DataFrame | None:
         pl.col("genres").replace(_NO_GENRE, None),
     )
     tags = file.with_name("tags.csv")
-    if file.name == "movies.csv" and tags.is_file():
-        return films.join(_tags(tags), on="item_id", how="left", maintain_order="left")
+    if file.name == "movies.csv" and tags.is_file() and _has_header(tags):
+        return films.join(_tags(tags, films.schema["item_id"]), on="item_id", how="left", maintain_order="left")
     return films
 
 
@@ -82,14 +86,14 @@ def _has_header(file: Path) -> bool:
 def _ml_100k(source: Source) -> pl.DataFrame:
     names = ["item_id", "title", "released", "video", "link", *GENRES]
     films = from_rows(split_rows(source, "|", fallback="latin-1"), names, source)
-    flagged = [pl.when(pl.col(genre) == 1).then(pl.lit(genre)) for genre in GENRES]
+    flagged = [pl.when(pl.col(genre).cast(pl.String) == "1").then(pl.lit(genre)) for genre in GENRES]
     return films.select("item_id", "title", pl.concat_str(flagged, separator="|", ignore_nulls=True).alias("genres"))
 
 
-def _tags(path: Path) -> pl.DataFrame:
+def _tags(path: Path, id_type: pl.DataType) -> pl.DataFrame:
     """item_id and its most frequent tags, most frequent first, then by name."""
     tags = from_csv(Source(path, "tags"), ",").select(
-        pl.col("movieId").alias("item_id"),
+        pl.col("movieId").cast(id_type, strict=False).alias("item_id"),
         pl.col("tag").cast(pl.String).str.strip_chars().str.to_lowercase().str.replace_all("|", " ", literal=True),
     )
     counted = tags.group_by("item_id", "tag").len().sort("item_id", "len", "tag", descending=[False, True, False])

@@ -60,9 +60,9 @@ def plain(column: pl.Series) -> pl.Series | None:
     kind = column.dtype
     if isinstance(kind, pl.Array):
         column, kind = column.arr.to_list(), pl.List(kind.inner)
-    if isinstance(kind, pl.List) and not kind.inner.is_nested() and kind.inner != pl.Binary:  # type: ignore[union-attr]
+    if isinstance(kind, pl.List) and not kind.inner.is_nested() and kind.inner != pl.Binary:
         return column.cast(pl.List(pl.String)).list.join("|", ignore_nulls=True)
-    if kind.is_nested() or kind in (pl.Binary, pl.Object):
+    if kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration):
         return None
     if isinstance(kind, pl.Datetime):
         return column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if kind.time_zone else column
@@ -82,7 +82,7 @@ def moments(texts: pl.Series) -> pl.Series:
 
 def _dated(texts: pl.Series) -> pl.Series:
     values = texts.drop_nulls()
-    if values.is_empty() or not values.str.contains(_MOMENT).all():
+    if values.is_empty() or not values.head(1).str.contains(_MOMENT).all():
         return texts
     found = moments(texts)
     if found.null_count() > texts.null_count():

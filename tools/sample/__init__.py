@@ -5,7 +5,6 @@ The films' facts in `films.csv` (title, year, genres, director, minutes, what ha
 sample is good for a demonstration and for tests, and a number measured on it says nothing about real people.
 """
 
-from functools import partial
 from importlib import resources
 
 import numpy as np
@@ -35,7 +34,7 @@ def interactions(seed: int = 7, people: int = 600) -> pl.DataFrame:
     catalogue = films()
     likeness = _likeness(catalogue, rng)
     popularity = _popularity(catalogue, rng)
-    lengths = np.clip(rng.lognormal(2.9, 0.6, people), _SHORTEST, _LONGEST).astype(np.int64)
+    lengths = np.clip(rng.lognormal(3.1, 0.6, people), _SHORTEST, _LONGEST).astype(np.int64)
     chosen, affinity, opens_run = _walk(likeness, popularity, lengths, rng)
 
     quality = rng.normal(0.0, 0.35, catalogue.height)
@@ -43,42 +42,38 @@ def interactions(seed: int = 7, people: int = 600) -> pl.DataFrame:
     raw = 3.5 + 0.75 * affinity + quality[chosen] + leniency + rng.normal(0.0, 0.6, chosen.shape)
     rating = np.clip(np.round(raw * 2) / 2, 1.0, 5.0)
 
-    apart = np.where(opens_run, rng.exponential(12 * _DAY, chosen.shape) + 3 * _DAY, rng.uniform(0.1, 1.5, chosen.shape))
-    apart = np.where(opens_run, apart, apart * _DAY)
+    between_runs = rng.exponential(12.0, chosen.shape) + 3.0
+    apart = np.where(opens_run, between_runs, rng.uniform(0.1, 1.5, chosen.shape)) * _DAY
     apart[:, 0] = rng.uniform(0.0, 200 * _DAY, people)
     when = _FIRST_DAY + np.cumsum(apart, axis=1).astype(np.int64)
 
     kept = np.arange(_LONGEST) < lengths[:, None]
-    person = np.nonzero(kept)[0]
-    width = max(3, len(str(people)))
-    names = np.array([f"p{n + 1:0{width}d}" for n in range(people)])
-    return pl.DataFrame(
-        {
-            "user_id": names[person].tolist(),
-            "item_id": catalogue["item_id"].to_numpy()[chosen[kept]],
-            "rating": rating[kept],
-            "timestamp": when[kept],
-        },
-        schema={"user_id": pl.String, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64},
-    )
+    columns = {
+        "user_id": [f"p{n + 1:03d}" for n in np.nonzero(kept)[0]],
+        "item_id": catalogue["item_id"].to_numpy()[chosen[kept]],
+        "rating": rating[kept],
+        "timestamp": when[kept],
+    }
+    types = {"user_id": pl.String, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64}
+    return pl.DataFrame(columns, types)
 
 
 def _likeness(catalogue: pl.DataFrame, rng: np.random.Generator) -> _Floats:
     """How alike two films feel, standardised for each film: genres, decade, director and a hidden vector."""
-    genres, directors = (_cosine(_flags(catalogue[column])) for column in ("genres", "director"))
-    year = catalogue["year"].to_numpy().astype(np.float64)
+    year = catalogue["year"].to_numpy()
     decade = np.exp(-(((year[:, None] - year) / 10) ** 2))
     circles = rng.normal(size=(_CIRCLES, _LATENT))
-    hidden = _cosine(circles[rng.integers(_CIRCLES, size=catalogue.height)] + rng.normal(0.0, 0.4, (catalogue.height, _LATENT)))
-    total = 1.0 * genres + 0.5 * decade + 0.5 * directors + 1.0 * hidden
-    return _floats((total - total.mean(axis=1, keepdims=True)) / total.std(axis=1, keepdims=True))
+    member = rng.integers(_CIRCLES, size=catalogue.height)
+    hidden = _cosine(circles[member] + rng.normal(0.0, 0.35, (catalogue.height, _LATENT)))
+    total = 1.3 * _shared(catalogue["genres"]) + 0.7 * decade + 0.5 * _shared(catalogue["director"]) + 1.3 * hidden
+    return np.asarray((total - total.mean(axis=1, keepdims=True)) / total.std(axis=1, keepdims=True), dtype=np.float64)
 
 
 def _popularity(catalogue: pl.DataFrame, rng: np.random.Generator) -> _Floats:
     """Log-weights with a long tail, somewhat kinder to newer films."""
     rank = rng.permutation(catalogue.height).astype(np.float64)
     newer = (catalogue["year"].to_numpy() - 1975) / 25
-    return _floats(-0.55 * np.log(rank + 12) + 0.15 * newer)
+    return np.asarray(-0.45 * np.log(rank + 12) + 0.15 * newer, dtype=np.float64)
 
 
 def _walk(
@@ -87,8 +82,7 @@ def _walk(
     """Everybody's next film, step by step: the films, how well each suits its person, and where a new run begins."""
     people, count = len(lengths), len(popularity)
     everyone = np.arange(people)
-    gumbel = partial(rng.gumbel, 0.0, 1.0)
-    anchors = np.argmax(popularity + gumbel((people, _CLUSTERS, count)), axis=2)
+    anchors = np.argmax(popularity + rng.gumbel(size=(people, _CLUSTERS, count)), axis=2)
     bounds = rng.integers(1, _CLUSTERS + 1, people)[:, None] > np.arange(_CLUSTERS)
     peak = rng.uniform(0.0, 1.0, (people, _CLUSTERS))  # when in a history each taste is at its strongest
     chosen = np.zeros((people, _LONGEST), dtype=np.int64)
@@ -99,30 +93,27 @@ def _walk(
     seen = np.zeros((people, count), dtype=np.bool_)
     cluster = np.zeros(people, dtype=np.int64)
     for step in range(_LONGEST):
-        lately = -(((step / lengths)[:, None] - peak) ** 2) / 0.08
-        turn = np.argmax(np.where(bounds, lately + gumbel((people, _CLUSTERS)), -np.inf), axis=1)
+        lately = -(((step / lengths)[:, None] - peak) ** 2) / 0.12
+        turn = np.argmax(np.where(bounds, lately + rng.gumbel(size=(people, _CLUSTERS)), -np.inf), axis=1)
         cluster = np.where(opens_run[:, step], turn, cluster)
         suits = likeness[anchors[everyone, cluster]]
         follows = likeness[chosen[:, step - 1]] * ~opens_run[:, step, None]
-        pull = np.where(stray[:, step, None], 0.0, 1.5 * suits + 0.7 * follows)
-        pick = np.argmax(np.where(seen, -np.inf, popularity + pull + gumbel((people, count))), axis=1)
-        chosen[:, step], affinity[:, step] = pick, np.clip(suits[everyone, pick] - 1.0, -2.0, 1.5)
+        pull = np.where(stray[:, step, None], 0.0, 2.1 * suits + 1.0 * follows)
+        pick = np.argmax(np.where(seen, -np.inf, popularity + pull + rng.gumbel(size=(people, count))), axis=1)
+        chosen[:, step], affinity[:, step] = pick, np.clip(suits[everyone, pick] - 1.5, -2.0, 1.5)
         seen[everyone, pick] = True
-        moves = (rng.random(people) < 0.25) & ~stray[:, step]  # the taste drifts towards what was just seen
+        moves = (rng.random(people) < 0.15) & ~stray[:, step]  # the taste drifts towards what was just seen
         anchors[everyone[moves], cluster[moves]] = pick[moves]
     return chosen, affinity, opens_run
 
 
-def _flags(column: pl.Series) -> _Floats:
-    rows = [set(value.split("|")) for value in column.to_list()]
+def _shared(column: pl.Series) -> _Floats:
+    """The cosine of every two rows of a column of labels such as `A|B`."""
+    rows = [set(labels.split("|")) for labels in column.to_list()]
     names = sorted(set().union(*rows))
-    return np.array([[float(name in row) for name in names] for row in rows])
+    return _cosine(np.array([[float(name in row) for name in names] for row in rows]))
 
 
 def _cosine(rows: _Floats) -> _Floats:
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return _floats(unit @ unit.T)
-
-
-def _floats(values: NDArray[np.floating]) -> _Floats:
-    return values.astype(np.float64)
+    return np.asarray(unit @ unit.T, dtype=np.float64)
