@@ -54,3 +54,5 @@ class Limits:
     hnsw_narrow: float = 0.10  # a filter that keeps less than this share is searched flat
     moments_sample: int = 4_096
     embed_batch: int = 256
+    embed_seconds: float = 60.0
+    texts_remembered: int = 2_000

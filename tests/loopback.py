@@ -1,7 +1,7 @@
 """An OpenAI-compatible server on 127.0.0.1, faults included: what the chat model's port is tested against.
 
-    with Loopback(always(says({"answer": 42}))) as server:
-        ChatOpenAI(base_url=server.base_url, ...)
+with Loopback(always(says({"answer": 42}))) as server:
+    ChatOpenAI(base_url=server.base_url, ...)
 """
 
 import base64

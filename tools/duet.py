@@ -8,7 +8,9 @@ from duetto.tools.fusion import Evidence
 from duetto.tools.language_voice import Heard, LanguageVoice
 
 
-def join(voice: LanguageVoice, heard: Heard | None, chosen: Chosen | None, history: int) -> tuple[NDArray[np.int64], Evidence]:
+def join(
+    voice: LanguageVoice, heard: Heard | None, chosen: Chosen | None, history: int, asked: bool
+) -> tuple[NDArray[np.int64], Evidence]:
     """The union of the candidates (rows, ascending) and their parts; a voice that is None or silent has no part."""
     rows = [np.zeros(0, dtype=np.int64)]
     rows += [heard.rows] if heard is not None else []
@@ -17,4 +19,4 @@ def join(voice: LanguageVoice, heard: Heard | None, chosen: Chosen | None, histo
     parts = voice.score(heard, union) if heard is not None else {}
     if chosen is not None and len(chosen.scores):
         parts["als"] = chosen.score(union)
-    return union, Evidence(parts, history)
+    return union, Evidence(parts, history, asked)

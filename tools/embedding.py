@@ -1,9 +1,12 @@
 """Texts to unit vectors, whichever LangChain `Embeddings` does it; and MiniLM, whose weights are checked first."""
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -38,6 +41,29 @@ def embed_items(
         done.append(unit(np.asarray(embedder.embed_documents(part), dtype=np.float32)))
         advance(len(part))
     return np.concatenate(done)
+
+
+class Remembered(Embeddings):
+    """Another embedder, with its newest `most` texts remembered: preferences come back turn after turn."""
+
+    def __init__(self, embedder: Embeddings, most: int) -> None:
+        self._embedder, self._most = embedder, most
+        self._known: OrderedDict[str, Any] = OrderedDict()
+        self._lock = Lock()
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        with self._lock:
+            found = {text: self._known[text] for text in texts if text in self._known}
+        if missing := [text for text in dict.fromkeys(texts) if text not in found]:
+            found.update(zip(missing, self._embedder.embed_documents(missing), strict=True))
+            with self._lock:
+                self._known.update(found)
+                while len(self._known) > self._most:
+                    self._known.popitem(last=False)
+        return [found[text] for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
 
 
 class MiniLM(Embeddings):

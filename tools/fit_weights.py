@@ -12,7 +12,7 @@ def fit(samples: list[tuple[Evidence, int]], situation: str, ridge: float = 0.02
     `samples` pairs a person's evidence with the place of the held-out item among its candidates. Minimises the mean
     of logsumexp(scores) - score[target] + ridge |coefficients - DEFAULTS|^2 by L-BFGS with the exact gradient.
     """
-    parts = [part for part in PARTS if part in DEFAULTS[situation]]
+    parts = [part for part in PARTS if part in samples[0][0].parts]
     prior = np.array([DEFAULTS[situation][part] for part in parts])
     described = np.stack([describe(evidence) for evidence, _ in samples])
     size = max(len(evidence.parts[parts[0]]) for evidence, _ in samples)
@@ -38,4 +38,5 @@ def fit(samples: list[tuple[Evidence, int]], situation: str, ridge: float = 0.02
         return float(mean + ridge * ((coefficients - prior) ** 2).sum()), gradient.ravel()
 
     found = scipy.optimize.minimize(loss, prior.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60})
-    return {part: [round(float(v), 5) for v in row] for part, row in zip(parts, found.x.reshape(prior.shape), strict=True)}
+    fitted = {part: [round(float(v), 5) for v in row] for part, row in zip(parts, found.x.reshape(prior.shape), strict=True)}
+    return {**DEFAULTS[situation], **fitted}

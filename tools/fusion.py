@@ -2,7 +2,7 @@
 
 An item's score is the weighted sum of its parts, each a z-score over the whole catalogue for this person. Parts
 belong to a voice: `queries` (best match among the search queries) and `taste` (likeness to the newest history items)
-to the language voice, `als` to the crowd. Strategies say how much each part weighs: `adaptive` fits the weights to
+to the language voice, `als` (and `popularity`, for somebody nobody knows) to the crowd. Strategies say how much each part weighs: `adaptive` fits the weights to
 the person and the request, `fixed` does not, `rrf` looks at ranks only.
 """
 
@@ -16,21 +16,21 @@ from duetto.errors import BadInput
 from duetto.limits import Limits
 
 Array = NDArray[np.float64]
-PARTS = {"queries": "language", "taste": "language", "als": "crowd"}
+PARTS = {"queries": "language", "taste": "language", "als": "crowd", "popularity": "crowd"}
 FEATURES = ("bias", "history", "agreement", "language_margin", "crowd_margin", "specificity")
 STRATEGIES = ("adaptive", "fixed", "rrf")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One person's candidates: `parts[name]` (candidates,) of z-scores; only the voices that spoke have parts."""
+    """One person's candidates: `parts[name]` (candidates,) of z-scores; only the voices that spoke have parts.
+
+    `asked` is true when the person said what they want in this turn.
+    """
 
     parts: dict[str, Array]
     history: int
-
-    @property
-    def asked(self) -> bool:
-        return "queries" in self.parts
+    asked: bool
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Weights:
     def of(self, evidence: Evidence) -> dict[str, float]:
         rows = self.coefficients["asked" if evidence.asked else "silent"]
         features = describe(evidence)
-        return {part: float(np.exp(np.clip(np.dot(rows[part], features), -6, 6))) for part in evidence.parts}
+        exponents = {part: np.dot(rows.get(part, EVEN), features) for part in evidence.parts}
+        return {part: float(np.exp(np.clip(exponent, -6, 6))) for part, exponent in exponents.items()}
 
     def to_json(self) -> dict[str, Any]:
         return {"features": FEATURES, "coefficients": self.coefficients, "fitted_on": self.fitted_on}
@@ -63,10 +64,12 @@ def _constant(weight: float) -> list[float]:
     return [float(np.log(weight)), *[0.0] * (len(FEATURES) - 1)]
 
 
+EVEN = _constant(1.0)
+
 # What the fit starts from, and what serves a log too small to fit on: what is asked leads, history personalises.
 DEFAULTS: dict[str, dict[str, list[float]]] = {
     "asked": {"queries": _constant(1.0), "taste": _constant(0.1), "als": _constant(0.2)},
-    "silent": {"taste": _constant(0.4), "als": _constant(1.0)},
+    "silent": {"queries": _constant(0.3), "taste": _constant(0.3), "als": _constant(1.0)},
 }
 
 

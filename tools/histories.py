@@ -86,6 +86,11 @@ class Histories:
         span = slice(int(self.indptr[place]), int(self.indptr[place + 1]))
         return History(self.rows[span], self.disliked[span], known=True)
 
+    @cached_property
+    def popularity(self) -> NDArray[np.int64]:
+        """How many people liked each row, shape (highest row + 1,)."""
+        return np.bincount(self.rows[~self.disliked])
+
     def positives(self, items: int, without_newest: int = 0) -> sp.csr_matrix:
         """People x items, 1 where liked, leaving out each person's `without_newest` last events."""
         lengths = np.diff(self.indptr)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,13 @@ def text_hashes(texts: list[str]) -> "np.ndarray[Any, np.dtype[np.uint64]]":
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
 
 
-def write(root: Path, index: Index) -> str:
-    """Writes a version and makes it current. Returns its name. Raises NotReady when the disk refuses."""
+def write(root: Path, index: Index) -> Index:
+    """Writes a version, makes it current and returns the index under its name. Raises NotReady if the disk refuses."""
     try:
-        return _write(root, index)
+        name = _write(root, index)
     except OSError as error:
         raise NotReady(f"could not write the index {root}: {error.strerror or error}; the index in use is unchanged") from error
+    return replace(index, version=name)
 
 
 def _write(root: Path, index: Index) -> str:

@@ -56,7 +56,7 @@ class LanguageVoice:
             parts["taste"] = self.taste(newest)
             rows.append(self.store.search(parts["taste"], self.limits.candidates, keep)[0].ravel())
         union = np.unique(np.concatenate(rows))
-        moments = {part: self._moments(part, v) for part, v in parts.items()}
+        moments = {part: self._moments(v) for part, v in parts.items()}
         return Heard(queries, found, union[union >= 0], parts, moments)
 
     def taste(self, newest: list[int]) -> Vectors:
@@ -72,13 +72,19 @@ class LanguageVoice:
             scored[part] = (self._raw(vectors, rows) - mean) / deviation
         return scored
 
+    def sample_cosines(self, vectors: Vectors) -> Vectors:
+        """Cosines of these vectors with the catalogue, or with a fixed sample of a large one: (vectors, rows)."""
+        return self.store.cosines(vectors, self._sample())
+
     def _raw(self, vectors: Vectors, rows: Rows | None) -> Array:
         return self.store.cosines(vectors, rows).max(axis=0).astype(np.float64)
 
-    def _moments(self, part: str, vectors: Vectors) -> tuple[float, float]:
+    def _moments(self, vectors: Vectors) -> tuple[float, float]:
         """Over the whole catalogue; over a fixed sample of it when searching all of it is what HNSW avoids."""
-        rows = None
-        if len(self.store) > self.limits.hnsw_above:
-            rows = np.random.default_rng(0).choice(len(self.store), self.limits.moments_sample, replace=False)
-        raw = self._raw(vectors, rows)
+        raw = self._raw(vectors, self._sample())
         return float(raw.mean()), float(raw.std()) or 1.0
+
+    def _sample(self) -> Rows | None:
+        if len(self.store) <= self.limits.hnsw_above:
+            return None
+        return np.random.default_rng(0).choice(len(self.store), self.limits.moments_sample, replace=False)

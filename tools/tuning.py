@@ -179,7 +179,8 @@ def _evidence(
         for i, person in enumerate(part):
             seen = person.history.rows[person.history.rows != person.target]
             rows = np.unique(np.concatenate([_top(scores[i], seen, limits.candidates) for scores in standard.values()]))
-            yield Evidence({name: scores[i, rows] for name, scores in standard.items()}, len(person.history)), rows, person
+            chosen = {name: scores[i, rows] for name, scores in standard.items()}
+            yield Evidence(chosen, len(person.history), asking is not None), rows, person
 
 
 def _sample(evidence: Evidence, rows: NDArray[np.int64], person: HeldOut) -> tuple[Evidence, int] | None:

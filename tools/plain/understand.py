@@ -84,6 +84,11 @@ class PlainReader:
 
     catalogue: Catalogue
 
+    def warm(self) -> "PlainReader":
+        """Computes what the first turn would otherwise wait for."""
+        _ = self._by_title, self._known
+        return self
+
     def read(self, message: str) -> Understanding:
         if not message or _SMALL_TALK.fullmatch(message):
             return Understanding(intent="small_talk" if message else "recommend")

@@ -1,0 +1,100 @@
+"""The only reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import platformdirs
+from pydantic import SecretStr
+
+from duetto.errors import BadInput
+from duetto.limits import Limits
+
+Method = Literal["json_schema", "function_calling", "json_mode"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are and which model speaks; `limits` holds every cap and knob.
+
+    Environment: DUETTO_MODEL (unset: no language model), OPENAI_API_KEY, OPENAI_BASE_URL, DUETTO_METHOD,
+    DUETTO_PRICE ("input,output" per million tokens), DUETTO_CACHE and DUETTO_DATA (folders), DUETTO_EMBEDDER (what
+    an index must have been built with), DUETTO_INDEX (what `langgraph dev` serves), and DUETTO_<NAME OF A LIMIT>, e.g.
+    DUETTO_MODEL_CALLS=4.
+    """
+
+    model: str | None = None
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    method: Method = "json_schema"
+    price: tuple[float, float] | None = None
+    embedder: str | None = None
+    index: str = "sample"
+    cache: Path = field(default_factory=lambda: Path(platformdirs.user_cache_dir("duetto")))
+    data: Path = field(default_factory=lambda: Path(platformdirs.user_data_dir("duetto")))
+    limits: Limits = Limits()
+
+    @property
+    def sample(self) -> Path:
+        """Where the embedded sample's index lives."""
+        return self.cache / "sample"
+
+    @property
+    def threads(self) -> Path:
+        """The SQLite file of conversations."""
+        return self.data / "threads.sqlite"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Raises BadInput naming the variable whose value cannot be read."""
+        env = os.environ if environment is None else environment
+        base = cls(limits=_limits(env))
+        method = env.get("DUETTO_METHOD", base.method)
+        if method not in get_args(Method):
+            raise BadInput(f"cannot use DUETTO_METHOD={method!r}: it is one of {', '.join(get_args(Method))}")
+        key = env.get("OPENAI_API_KEY")
+        return replace(
+            base,
+            model=env.get("DUETTO_MODEL") or None,
+            base_url=env.get("OPENAI_BASE_URL") or None,
+            api_key=SecretStr(key) if key else None,
+            method=method,
+            price=_price(env.get("DUETTO_PRICE")),
+            embedder=env.get("DUETTO_EMBEDDER") or None,
+            index=env.get("DUETTO_INDEX") or base.index,
+            cache=Path(env["DUETTO_CACHE"]) if env.get("DUETTO_CACHE") else base.cache,
+            data=Path(env["DUETTO_DATA"]) if env.get("DUETTO_DATA") else base.data,
+        )
+
+
+def _limits(env: Mapping[str, str]) -> Limits:
+    limits = Limits()
+    for limit in fields(Limits):
+        raw = env.get(f"DUETTO_{limit.name.upper()}")
+        if raw is None:
+            continue
+        kind = type(getattr(limits, limit.name))
+        try:
+            value = kind(raw)
+            if kind is not str and not 0 <= value < float("inf"):
+                raise ValueError(raw)
+        except ValueError as error:
+            raise BadInput(f"cannot use DUETTO_{limit.name.upper()}={raw!r}: it needs {_wanted(kind)}") from error
+        limits = replace(limits, **{limit.name: value})
+    return limits
+
+
+def _wanted(kind: type) -> str:
+    return {int: "a whole number, 0 or more", float: "a number, 0 or more"}.get(kind, "text")
+
+
+def _price(raw: str | None) -> tuple[float, float] | None:
+    if not raw:
+        return None
+    try:
+        given, taken = (float(part) for part in raw.split(","))
+    except ValueError as error:
+        raise BadInput(f"cannot use DUETTO_PRICE={raw!r}: give two prices per million tokens, e.g. 0.15,0.60") from error
+    return given, taken

@@ -1,0 +1,199 @@
+"""The composition root: the only place that chooses implementations."""
+
+from pathlib import Path
+
+import polars as pl
+from langchain_core.embeddings import Embeddings
+from langchain_core.tools import BaseTool
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Checkpointer
+
+from duetto.errors import BadInput, NotReady
+from duetto.graph.answer import Reply
+from duetto.graph.branches import Collaborate, Retrieve
+from duetto.graph.build import build
+from duetto.graph.explain import Explain
+from duetto.graph.extract_preferences import ExtractPreferences
+from duetto.graph.rerank import Rerank
+from duetto.graph.state import Context, State, TurnInput, TurnOutput
+from duetto.graph.write_queries import WriteQueries
+from duetto.settings import Settings
+from duetto.tools import index as indexes
+from duetto.tools import sample, tables
+from duetto.tools.agent_tools import Toolbox, catalogue_facts, recommend_from_history, search_catalogue
+from duetto.tools.chat_model import LanguageModel, open_chat
+from duetto.tools.embedding import MiniLM, Remembered
+from duetto.tools.index import Index
+from duetto.tools.indexing import Progress, make_index
+from duetto.tools.plain.understand import PlainReader
+from duetto.tools.threads import EitherSqliteSaver
+from duetto.tools.vector_store import FaissStore
+
+SAMPLE = "sample"
+Graph = CompiledStateGraph[State, Context, TurnInput, TurnOutput]
+
+
+def open_graph(
+    index: str | Path,
+    checkpointer: Checkpointer = None,
+    *,
+    model: LanguageModel | None = None,
+    settings: Settings | None = None,
+) -> Graph:
+    """The graph of one turn over an index ("sample" names the embedded one, built on first use).
+
+    Stateless without a checkpointer. `model` None takes the settings' model, and the plain twins when they name none.
+    Raises NotReady when the index is missing, damaged, or made with another embedder than the settings ask for.
+    """
+    settings = settings or Settings.from_environment()
+    loaded = open_index(index, settings)
+    box = toolbox(loaded, settings)
+    model = model or chat_model(settings)
+    reader = PlainReader(loaded.catalogue)
+    graph = build(
+        extract_preferences=ExtractPreferences(box, loaded.features, reader.warm(), model),
+        write_queries=WriteQueries(box, model),
+        retrieve=Retrieve(search_catalogue(box)),
+        collaborate=Collaborate(recommend_from_history(box)),
+        rerank=Rerank(box, loaded.weights),
+        explain=Explain(box, model),
+        answer=Reply(loaded.catalogue, loaded.version, model.price if model else None),
+        checkpointer=checkpointer,
+    )
+    # One write a turn; LangGraph's own default writes after every superstep.
+    return graph.with_config(configurable={"__pregel_durability": "exit"}) if checkpointer else graph
+
+
+def open_tools(index: str | Path, settings: Settings | None = None) -> list[BaseTool]:
+    """search_catalogue, recommend_from_history and catalogue_facts, for any agent to bind."""
+    settings = settings or Settings.from_environment()
+    box = toolbox(open_index(index, settings), settings)
+    return [search_catalogue(box), recommend_from_history(box), catalogue_facts(box)]
+
+
+def studio_graph() -> Graph:
+    """What `langgraph dev` serves (it brings its own checkpointer): the index DUETTO_INDEX names, else the sample."""
+    settings = Settings.from_environment()
+    return open_graph(settings.index, settings=settings)
+
+
+def open_threads(settings: Settings) -> EitherSqliteSaver:
+    """Conversations in the settings' SQLite file."""
+    return EitherSqliteSaver.open(settings.threads)
+
+
+def open_index(index: str | Path, settings: Settings, progress: Progress | None = None) -> Index:
+    root = index_root(index, settings)
+    if str(index) == SAMPLE and not (root / "CURRENT").exists():
+        build_sample(settings, progress)
+    if settings.embedder:
+        manifest, _ = indexes.manifest_of(root)
+        if manifest.embedder != settings.embedder:
+            raise NotReady(
+                f"the index {root} was built with the embedder {manifest.embedder}, not {settings.embedder} as "
+                f"DUETTO_EMBEDDER says: unset it, or run `duetto build --index {root} --embedder {settings.embedder} ...`"
+            )
+    return indexes.load(root)
+
+
+def index_root(index: str | Path, settings: Settings) -> Path:
+    return settings.sample if str(index) == SAMPLE else Path(index)
+
+
+def toolbox(index: Index, settings: Settings) -> Toolbox:
+    limits = settings.limits
+    given = index.lsa if index.lsa is not None else embedder_named(index.manifest.embedder, settings)
+    embedder = Remembered(given, limits.texts_remembered) if given is not None else None
+    if embedder is None:
+        raise NotReady(f"the index names the embedder {index.manifest.embedder!r}, which this duetto does not know")
+    store = FaissStore(index.catalogue, index.vectors, embedder, limits, index.graph)
+    return Toolbox(index.catalogue, index.histories, store, embedder, index.crowd.warm(), limits)
+
+
+def embedder_named(name: str, settings: Settings) -> Embeddings | None:
+    """None for lsa, which is fitted to the catalogue. Raises BadInput for a name that is no embedder."""
+    if name == "lsa":
+        return None
+    if name == "minilm":
+        return MiniLM()
+    if name.startswith("openai:") and len(name) > len("openai:"):
+        if settings.api_key is None and settings.base_url is None:
+            raise NotReady(f"the embedder {name} needs OPENAI_API_KEY, or OPENAI_BASE_URL of a compatible server")
+        from langchain_openai import OpenAIEmbeddings
+
+        return OpenAIEmbeddings(
+            model=name.removeprefix("openai:"),
+            base_url=settings.base_url,
+            api_key=settings.api_key or (lambda: "not-needed"),
+            check_embedding_ctx_length=False,  # token ids in place of text: compatible servers do not take them
+            timeout=settings.limits.embed_seconds,
+        )
+    raise BadInput(f"there is no embedder {name!r}: choose lsa, minilm or openai:MODEL")
+
+
+def chat_model(settings: Settings) -> LanguageModel | None:
+    if settings.model is None:
+        return None
+    return open_chat(
+        settings.model,
+        base_url=settings.base_url,
+        api_key=settings.api_key,
+        method=settings.method,
+        cache=settings.cache / "answers.sqlite",
+        limits=settings.limits,
+        price=settings.price,
+    )
+
+
+def build_index(
+    items: str | Path,
+    interactions: str | Path,
+    index: str | Path,
+    *,
+    embedder: str = "lsa",
+    descriptions: str | Path | None = None,
+    strict: bool = False,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Index:
+    """Reads the files, makes the index and puts it in place; the index in use stays until the new one is whole.
+
+    Raises BadInput for input that cannot be used, NotReady when an embedder or the disk is not there.
+    """
+    settings = settings or Settings.from_environment()
+    root = Path(index)
+    if root.exists() and not root.is_dir():
+        raise BadInput(f"cannot write an index to {root}: it is a file; name a folder")
+    chosen = embedder_named(embedder, settings)
+    catalogue = tables.read_items(Path(items))
+    log = tables.read_interactions(Path(interactions))
+    enrichment = None if descriptions is None else tables.read_descriptions(Path(descriptions))
+    made = _made(catalogue, log.table, enrichment, embedder, chosen, root, settings, strict, log.repeated, progress)
+    return indexes.write(root, made)
+
+
+def build_sample(settings: Settings, progress: Progress | None = None) -> Path:
+    """The embedded sample: real films, synthetic people."""
+    root = settings.sample
+    made = _made(sample.films(), sample.interactions(), None, "lsa", None, root, settings, False, 0, progress)
+    indexes.write(root, made)
+    return root
+
+
+def _made(
+    catalogue: pl.DataFrame, log: pl.DataFrame, enrichment: pl.DataFrame | None, name: str, embedder: Embeddings | None,
+    root: Path, settings: Settings, strict: bool, repeated: int, progress: Progress | None,
+) -> Index:  # fmt: skip
+    return make_index(
+        catalogue, log, enrichment, embedder_name=name, embedder=embedder, previous=_previous(root),
+        limits=settings.limits, strict=strict, repeated=repeated, progress=progress,
+    )  # fmt: skip
+
+
+def _previous(root: Path) -> Index | None:
+    """The index in use, whose vectors may be reused; a damaged one is simply built anew."""
+    try:
+        return indexes.load(root)
+    except NotReady:
+        return None
+

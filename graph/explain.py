@@ -1,0 +1,146 @@
+"""Finds words for each pick, after the ranking was sent. Writes `explained` and streams reasons one by one."""
+
+import json
+import time
+from concurrent.futures import as_completed
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ContextThreadPoolExecutor
+from langgraph.runtime import Runtime
+from pydantic import BaseModel
+
+from duetto import prompts
+from duetto.errors import BadInput, ModelMisbehaved
+from duetto.graph.state import Context, Explained, Outcome, State, since
+from duetto.tools.agent_tools import Toolbox
+from duetto.tools.budget import Budget
+from duetto.tools.chat_model import LanguageModel
+from duetto.tools.grounding import strangers
+from duetto.tools.language import Reason, Step
+from duetto.tools.pick import Pick
+from duetto.tools.plain.reasons import reason as plain_reason
+
+MODES = ("none", "plain", "model")
+
+
+class StepAnswer(BaseModel):
+    preference: int
+    why: str
+    fitness: float
+    likelihood: Literal["low", "medium", "high"]
+
+
+class ExplainAnswer(BaseModel):
+    """What the model answers; see prompts/explain_item.md."""
+
+    steps: list[StepAnswer] = []
+    reason: str
+    evidence: list[str | int] = []
+
+
+@dataclass(frozen=True)
+class Explain:
+    box: Toolbox
+    model: LanguageModel | None
+
+    def __call__(self, state: State, runtime: Runtime[Context], config: RunnableConfig) -> dict[str, Any]:
+        started = time.perf_counter()
+        mode = wanted_reasons(runtime.context, self.model is not None)
+        picks = state.ranking.picks
+        if mode == "none" or not picks:
+            return {"explained": Explained((None,) * len(picks), Outcome(since(started)))}
+        wish = state.understood.meaning.wish
+        preferences = state.understood.preferences
+        reasons = [plain_reason(pick, preferences, wish, self.box.catalogue) for pick in picks]
+        outcome = Outcome()
+        by_model: list[int] = []
+        if mode == "model" and self.model is not None:
+            by_model = list(range(min(self.box.limits.reasons_by_model, len(picks))))
+            outcome = self._ask(self.model, state, reasons, by_model, runtime)
+        elif mode == "model":
+            outcome = Outcome(degraded=("reasons are plain: no chat model is configured (set DUETTO_MODEL)",))
+        for place, pick in enumerate(picks):
+            if place not in by_model:
+                self._send(runtime, place, pick, reasons[place])
+        return {"explained": Explained(tuple(reasons), replace(outcome, ms=since(started)))}
+
+    def _ask(
+        self, model: LanguageModel, state: State, reasons: list[Reason], places: list[int], runtime: Runtime[Context]
+    ) -> Outcome:
+        """Replaces the reasons at these places by the model's, in parallel; each is sent as it arrives."""
+        spent = state.understood.outcome.usage + state.written.outcome.usage
+        budget = Budget.remaining(self.box.limits, spent, state.understood.started)
+        degraded: list[str] = []
+        with ContextThreadPoolExecutor(max_workers=len(places)) as pool:
+            asked = {pool.submit(self._one, model, state, place, budget): place for place in places}
+            for done in as_completed(asked):
+                place = asked[done]
+                try:
+                    reasons[place] = done.result()
+                except ModelMisbehaved as error:
+                    degraded.append(f"reason {place + 1} is plain: {error}")
+                self._send(runtime, place, state.ranking.picks[place], reasons[place])
+        used = ("explain_item", prompts.version("explain_item"))
+        return Outcome(usage=budget.usage, degraded=tuple(sorted(degraded)), prompt=used)
+
+    def _one(self, model: LanguageModel, state: State, place: int, budget: Budget) -> Reason:
+        pick, catalogue, understood = state.ranking.picks[place], self.box.catalogue, state.understood
+        citable = [row for row, _ in (*pick.history, *pick.resembles)]
+        citable += [row for fit in pick.fits for row in understood.preferences[fit.preference].evidence]
+        citable = list(dict.fromkeys(citable))
+        turn = {
+            "message": understood.message,
+            "preferences": [
+                {
+                    "number": fit.preference + 1,
+                    "preference": understood.preferences[fit.preference].text,
+                    "weight_for_this_item": fit.attention,
+                    "evidence": [str(catalogue.ids[row]) for row in understood.preferences[fit.preference].evidence],
+                }
+                for fit in pick.fits
+            ],
+            "item": {"id": str(catalogue.ids[pick.row]), "title": catalogue.titles[pick.row], **_plain(catalogue.facts_of(pick.row))},
+            "history": [{"id": str(catalogue.ids[row]), "title": catalogue.titles[row]} for row in citable],
+            "ranking": {
+                "share_of_each_voice": pick.weights,
+                "found_by": [{"query": query.text, "cosine": cosine} for query, cosine in pick.queries],
+                "history_items_behind_the_crowd": [str(catalogue.ids[row]) for row, _ in pick.history],
+            },
+        }
+        prompt = prompts.render("explain_item", turn=json.dumps(turn, ensure_ascii=False))
+        answer = model.ask(prompt, ExplainAnswer, budget)
+        return self._grounded(answer, pick, state, citable)
+
+    def _grounded(self, answer: ExplainAnswer, pick: Pick, state: State, citable: list[int]) -> Reason:
+        """The model's reason without what the evidence does not hold. Raises ModelMisbehaved when nothing is left."""
+        catalogue, preferences = self.box.catalogue, state.understood.preferences
+        cited = dict.fromkeys(catalogue.resolve(reference) for reference in answer.evidence)
+        kept = tuple(row for row in cited if row is not None and row in citable)
+        allowed = {pick.row, *citable}
+        if not answer.reason.strip() or strangers(answer.reason, allowed, catalogue):
+            raise ModelMisbehaved("the chat model named items that are not among the evidence")
+        steps = tuple(
+            Step(preferences[s.preference - 1].text, s.why, min(1.0, max(0.0, s.fitness)), s.likelihood)
+            for s in answer.steps
+            if 1 <= s.preference <= len(preferences) and not strangers(s.why, allowed, catalogue)
+        )
+        return Reason(answer.reason.strip(), steps, kept, "model")
+
+    def _send(self, runtime: Runtime[Context], place: int, pick: Pick, reason: Reason) -> None:
+        item_id = self.box.catalogue.ids[pick.row]
+        runtime.stream_writer({"event": "reason", "rank": place + 1, "item_id": item_id, "reason": reason.text, "by": reason.by})
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value if isinstance(value, int | float | bool) else str(value) for name, value in values.items()}
+
+
+def wanted_reasons(context: Context | None, model: bool) -> str:
+    wanted = context.reasons if context else None
+    if wanted is None:
+        return "model" if model else "plain"
+    if wanted not in MODES:
+        raise BadInput(f"cannot give reasons {wanted!r}: choose one of {', '.join(MODES)}")
+    return wanted

@@ -1,0 +1,145 @@
+"""The state of a turn. Every field has one writer, named beside it.
+
+What persists between turns is plain values. What is scratch is an UntrackedValue: it is never checkpointed, so it
+neither costs disk nor leaks into the next turn.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from langchain_core.messages import AnyMessage
+from langgraph.channels import UntrackedValue
+from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict
+
+from duetto.tools.agent_tools import Chosen
+from duetto.tools.budget import Usage
+from duetto.tools.histories import NOBODY, History
+from duetto.tools.language import Preference, Reason, SearchQuery, Understanding
+from duetto.tools.language_voice import Heard
+from duetto.tools.pick import Pick
+
+ItemId = str | int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a node says of itself. `prompt` is (name, version) of the prompt it used, if it used one."""
+
+    ms: float = 0.0
+    usage: Usage = Usage()
+    degraded: tuple[str, ...] = ()
+    prompt: tuple[str, str] | None = None
+
+
+def since(started: float) -> float:
+    """Milliseconds from a time.perf_counter() value to now."""
+    return round((time.perf_counter() - started) * 1000, 2)
+
+
+@dataclass(frozen=True)
+class Understood:
+    """The turn as read: who speaks, what they said, what they have, and what that means."""
+
+    user: ItemId | None
+    message: str
+    history: History
+    meaning: Understanding
+    where: dict[str, Any] | None
+    started: float  # time.monotonic(); the turn's model calls must end `turn_seconds` later
+    outcome: Outcome
+
+    @property
+    def preferences(self) -> tuple[Preference, ...]:
+        return self.meaning.preferences
+
+
+@dataclass(frozen=True)
+class Written:
+    queries: tuple[SearchQuery, ...] = ()
+    outcome: Outcome = Outcome()
+
+
+@dataclass(frozen=True)
+class Found:
+    heard: Heard | None = None
+    outcome: Outcome = Outcome()
+
+
+@dataclass(frozen=True)
+class Gathered:
+    chosen: Chosen | None = None
+    outcome: Outcome = Outcome()
+
+
+@dataclass(frozen=True)
+class Ranking:
+    picks: tuple[Pick, ...] = ()
+    outcome: Outcome = Outcome()
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One reason a pick, in order; none where reasons were not wanted."""
+
+    reasons: tuple[Reason | None, ...] = ()
+    outcome: Outcome = Outcome()
+
+
+class ConstraintInForce(TypedDict):
+    """A hard constraint as it is kept between turns: the words, and the predicate as JSON."""
+
+    said: str
+    where: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class State:
+    # input of the turn
+    user: Annotated[str | int | None, UntrackedValue(object)] = None
+    message: Annotated[str | None, UntrackedValue(object)] = None
+
+    # persists; written by extract_preferences
+    turn: int = 0
+    constraints: list[ConstraintInForce] = field(default_factory=list)
+    liked: list[str | int] = field(default_factory=list)
+    disliked: list[str | int] = field(default_factory=list)
+
+    # persists; written by answer (and given as input by chat components)
+    messages: Annotated[list[AnyMessage], add_messages] = field(default_factory=list)
+    answer: dict[str, Any] = field(default_factory=dict)
+
+    # scratch; each written by the node named
+    understood: Annotated[Understood, UntrackedValue(Understood)] = Understood(  # extract_preferences
+        None, "", NOBODY, Understanding(), None, 0.0, Outcome()
+    )
+    written: Annotated[Written, UntrackedValue(Written)] = Written()  # write_queries
+    found: Annotated[Found, UntrackedValue(Found)] = Found()  # retrieve
+    gathered: Annotated[Gathered, UntrackedValue(Gathered)] = Gathered()  # collaborate
+    ranking: Annotated[Ranking, UntrackedValue(Ranking)] = Ranking()  # rerank
+    explained: Annotated[Explained, UntrackedValue(Explained)] = Explained()  # explain
+
+
+class TurnInput(TypedDict, total=False):
+    """A turn: who speaks and what they said, as `message` or as the last human one of `messages`."""
+
+    user: str | int | None
+    message: str | None
+    messages: list[AnyMessage]
+
+
+class TurnOutput(TypedDict):
+    """`answer` is a `duetto.graph.answer.Answer` as plain JSON values."""
+
+    answer: dict[str, Any]
+    messages: list[AnyMessage]
+
+
+@dataclass(frozen=True)
+class Context:
+    """How a caller wants turns run. `reasons`: none, plain or model; None takes the best there is."""
+
+    user: str | int | None = None
+    k: int | None = None
+    reasons: str | None = None

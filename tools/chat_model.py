@@ -1,0 +1,149 @@
+"""The port to a chat model: a prompt and a schema go in, an object of that schema comes out, or one clear sentence."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from langchain_core.caches import BaseCache
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from pydantic import SecretStr
+
+from duetto.errors import BudgetSpent, ModelMisbehaved, NotReady
+from duetto.limits import Limits
+from duetto.prompts import Prompt
+from duetto.tools.budget import Budget
+from duetto.tools.model_answer import T, Unusable, json_schema, parse
+from duetto.tools.model_call import Failure, Method, request
+
+__all__ = ["LanguageModel", "Method", "open_chat"]
+
+_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """`chat` must not retry by itself (`max_retries=0`) and must cap its output at `limits.output_tokens`.
+
+    `price` is currency per million input and output tokens.
+    """
+
+    chat: BaseChatModel = field(repr=False)  # its repr holds the server's address
+    name: str
+    method: Method = "json_schema"
+    limits: Limits = _LIMITS
+    price: tuple[float, float] | None = None
+
+    def ask(self, prompt: Prompt, schema: type[T], budget: Budget) -> T:
+        """Raises ModelMisbehaved (BudgetSpent when a cap forbids a request), each with a sentence fit for a reply.
+
+        A request that fails in passing (429, 5xx, no answer, no connection) is made again `limits.call_retries` times;
+        an answer that cannot be used is shown to the model once, with what is wrong. So at most `call_retries + 2`
+        requests, each paid for by the budget before it is sent.
+        """
+        shape = json_schema(schema)
+        messages = _opening(prompt, shape, self.method)
+        retries, repairs = self.limits.call_retries, 1
+        failures: list[str] = []
+        while True:
+            try:
+                answer = request(
+                    self.chat,
+                    messages,
+                    shape,
+                    self.method,
+                    budget,
+                    self.limits.call_seconds,
+                    self.limits.output_tokens,
+                )
+            except BudgetSpent as spent:
+                raise BudgetSpent(f"{_told(failures)}, and {spent}" if failures else str(spent)) from None
+            if isinstance(answer, Failure):
+                failures.append(answer.what)
+                if not answer.again or retries == 0:
+                    break
+                if answer.wait >= budget.seconds_left():
+                    failures[-1] += f" and is not to be asked again for {answer.wait:.3g} s"
+                    break
+                retries -= 1
+                time.sleep(answer.wait)
+                continue
+            try:
+                return parse(answer, schema)
+            except Unusable as bad:
+                failures.append(bad.what)
+                if repairs == 0:
+                    break
+                repairs -= 1
+                messages = [*messages, *_repair(answer.text, bad.detail)]
+        raise ModelMisbehaved(_told(failures))
+
+
+def _opening(prompt: Prompt, shape: dict[str, object], method: Method) -> list[BaseMessage]:
+    system = prompt.system
+    if method == "json_mode":  # the API does not see the schema, and insists on the word JSON
+        text = json.dumps(shape, ensure_ascii=False)
+        system += f"\n\nAnswer with one JSON object that satisfies this JSON Schema, and nothing else:\n{text}"
+    return [SystemMessage(system), HumanMessage(prompt.user)]
+
+
+def _repair(said: str, wrong: str) -> list[BaseMessage]:
+    return [
+        AIMessage(said.strip() or "(nothing)"),  # some servers refuse an empty message
+        HumanMessage(f"That answer cannot be used. {wrong}\nAnswer again, as JSON in the form asked for."),
+    ]
+
+
+def _told(failures: list[str]) -> str:
+    times = {1: "", 2: " twice"}
+    told = [(what, len(list(same))) for what, same in groupby(failures)]
+    return "the chat model " + ", then ".join(what + times.get(n, f" {n} times") for what, n in told)
+
+
+def open_chat(
+    model: str,
+    *,
+    base_url: str | None = None,
+    api_key: SecretStr | None = None,
+    method: Method = "json_schema",
+    cache: Path | None = None,
+    limits: Limits = _LIMITS,
+    price: tuple[float, float] | None = None,
+) -> LanguageModel:
+    """OpenAI, or any server that speaks its protocol at `base_url`. Sends nothing. `cache` is a SQLite file.
+
+    A server at `base_url` never gets a key of the environment. Raises NotReady.
+    """
+    if api_key is None and base_url is None:
+        raise NotReady(f"cannot use the chat model {model!r}: it needs an API key, or the base URL of your own server")
+    from langchain_openai import ChatOpenAI
+
+    from duetto.tools.bounded_http import BoundedClient
+
+    chat = ChatOpenAI(
+        model=model,
+        base_url=base_url,
+        api_key=api_key or SecretStr("not-needed"),
+        temperature=0,
+        max_retries=0,
+        timeout=limits.call_seconds,
+        max_completion_tokens=limits.output_tokens,
+        http_client=BoundedClient(limits.call_seconds),
+        use_responses_api=None if base_url is None else False,
+        cache=None if cache is None else _open_cache(cache),
+    )
+    return LanguageModel(chat, model, method, limits, price)
+
+
+def _open_cache(path: Path) -> BaseCache:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from duetto.tools.answer_cache import AnswerCache
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return AnswerCache(str(path))
+    except (OSError, SQLAlchemyError):
+        raise NotReady(f"cannot keep answers in {path}: it is not a SQLite file that can be written; move it") from None

@@ -1,0 +1,150 @@
+"""One request to a chat model: paid for before it is sent, ended by a deadline, its faults told in one phrase."""
+
+import email.utils
+import re
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import openai
+from langchain_core.exceptions import LangChainException, ModelConnectionError, ModelTimeoutError
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.rate_limiters import BaseRateLimiter
+
+from duetto.errors import BudgetSpent
+from duetto.tools.budget import Budget, Usage
+from duetto.tools.model_answer import Said, heard, heard_cut
+
+Method = Literal["json_schema", "function_calling", "json_mode"]
+PAUSE = 0.25  # seconds before another try, when the server asked for none
+_WORDS = {400: "bad request", 401: "the key was refused", 403: "forbidden", 404: "not found", 429: "rate limit"}
+
+# What a server that is not quite OpenAI's provokes: HTML, no choices, an error in a 200.
+_GARBLED = (openai.OpenAIError, LangChainException, ValueError, LookupError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`what` the model did, after "the chat model"; `wait` are the seconds before `again` makes sense."""
+
+    what: str
+    again: bool = False
+    wait: float = 0.0
+
+
+class Toll(BaseRateLimiter):
+    """Takes from the budget where langchain-core asks its rate limiter: after a look in the cache, before a request.
+
+    So an answer from the cache is free, and a request the budget forbids is never sent.
+    """
+
+    def __init__(self, budget: Budget, estimate: int, inner: BaseRateLimiter | None) -> None:
+        self._budget = budget
+        self._estimate = estimate
+        self._inner = inner
+        self._lock = threading.Lock()
+        self._paid = self._closed = False
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        if self._inner is not None:
+            self._inner.acquire(blocking=blocking)
+        with self._lock:
+            if self._closed:
+                raise TimeoutError("nobody waits for this answer any more")
+            self._budget.take(self._estimate)
+            self._paid = True
+        return True
+
+    async def aacquire(self, *, blocking: bool = True) -> bool:
+        return self.acquire(blocking=blocking)
+
+    def settle(self, used: Usage) -> None:
+        with self._lock:
+            self._closed = True
+            if self._paid:
+                self._budget.settle(self._estimate, used)
+
+
+def request(
+    chat: BaseChatModel,
+    messages: list[BaseMessage],
+    schema: dict[str, Any],
+    method: Method,
+    budget: Budget,
+    seconds: float,
+    output_tokens: int,
+) -> Said | Failure:
+    """Sends one request and waits at most `seconds`, or until the turn ends. Raises BudgetSpent."""
+    patience = budget.patience(seconds)
+    read = sum(len(str(part).encode()) for part in (schema, *(m.content for m in messages))) // 4
+    toll = Toll(budget, read + output_tokens, chat.rate_limiter)
+    # Streaming is off because a caller that streams the graph would make every request a streamed one.
+    asked = chat.model_copy(update={"rate_limiter": toll, "disable_streaming": True})
+    strict = {"strict": True} if method == "json_schema" else {}
+    structured = asked.with_structured_output(schema, method=method, include_raw=True, **strict)
+    used = Usage(0, read, 0)
+    try:
+        raw = _within(patience, lambda: structured.invoke(messages, {"tags": ["nostream"]}))["raw"]
+        said = heard(raw)
+    except openai.LengthFinishReasonError as error:
+        said = heard_cut(error)
+    except openai.ContentFilterFinishReasonError:
+        said = Said("", refused=True)
+    except (TimeoutError, openai.APITimeoutError, ModelTimeoutError):
+        toll.settle(used)
+        return Failure(f"did not answer within {patience:.3g} s", again=True)
+    except (openai.APIConnectionError, ModelConnectionError, OSError):
+        toll.settle(used)
+        return Failure("could not be reached, or hung up", again=True, wait=PAUSE)
+    except openai.APIStatusError as error:
+        toll.settle(Usage())
+        return _status(error)
+    except BudgetSpent:
+        toll.settle(Usage())
+        raise
+    except _GARBLED:
+        toll.settle(used)
+        return Failure("sent something that is not a chat completion")
+    toll.settle(said.used or Usage(0, read, len(said.text.encode()) // 4))
+    return Failure("refused") if said.refused else said
+
+
+def _within(seconds: float, call: Callable[[], Any]) -> Any:
+    """The result of `call`, run in a thread that is left behind (a daemon) when time is up: TimeoutError."""
+    future: Future[Any] = Future()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            future.set_result(context.run(call))
+        except BaseException as error:  # handed to the caller, who sorts it
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="chat model", daemon=True).start()
+    return future.result(seconds)
+
+
+def _status(error: openai.APIStatusError) -> Failure:
+    """Only the status and a code made of letters are told: a server's own words may quote the key."""
+    status = error.status_code
+    code = error.code if error.code and re.fullmatch("[a-z_]{3,40}", error.code) else None
+    words = code or _WORDS.get(status) or ("server error" if status >= 500 else "not accepted")
+    again = status in (408, 429) or status >= 500
+    return Failure(f"answered {status} ({words})", again, _retry_after(error.response.headers.get("retry-after")))
+
+
+def _retry_after(header: str | None) -> float:
+    """Seconds, or an HTTP date; RFC 9110, 10.2.3."""
+    if header is None:
+        return PAUSE
+    if re.fullmatch(r"\d+(\.\d+)?", header.strip()):
+        return float(header)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return PAUSE
