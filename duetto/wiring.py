@@ -51,7 +51,7 @@ def open_graph(
     model = model or chat_model(settings)
     reader = PlainReader(loaded.catalogue)
     graph = build(
-        extract_preferences=ExtractPreferences(box, loaded.features, reader.warm(), model),
+        extract_preferences=ExtractPreferences(box, loaded.features.warm(), reader.warm(), model),
         write_queries=WriteQueries(box, model),
         retrieve=Retrieve(search_catalogue(box)),
         collaborate=Collaborate(recommend_from_history(box)),

@@ -71,7 +71,7 @@ class Explain:
     ) -> Outcome:
         """Replaces the reasons at these places by the model's, in parallel; each is sent as it arrives."""
         spent = state.understood.outcome.usage + state.written.outcome.usage
-        budget = Budget.remaining(self.box.limits, spent, state.understood.started)
+        budget = remaining(self.box.limits, spent, state.understood.deadline)
         degraded: list[str] = []
         with ContextThreadPoolExecutor(max_workers=len(places)) as pool:
             asked = {pool.submit(self._one, model, state, place, budget): place for place in places}

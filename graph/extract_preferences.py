@@ -13,7 +13,7 @@ from duetto import prompts
 from duetto.errors import BadInput, ModelMisbehaved
 from duetto.graph.state import ConstraintInForce, Context, Outcome, State, Understood, since
 from duetto.tools.agent_tools import Toolbox
-from duetto.tools.budget import Budget, Usage
+from duetto.tools.budget import Usage, remaining
 from duetto.tools.chat_model import LanguageModel
 from duetto.tools.constraints import checked, in_force, where
 from duetto.tools.features import Features
@@ -108,7 +108,7 @@ class ExtractPreferences:
         }
         most = str(limits.preferences)
         prompt = prompts.render("extract_preferences", least="3", most=most, turn=json.dumps(turn, ensure_ascii=False))
-        budget = Budget.remaining(limits, Usage(), began)
+        budget = remaining(limits, Usage(), began)
         used = (prompt.name, prompt.version)
         try:
             answer = model.ask(prompt, ExtractAnswer, budget)

@@ -16,6 +16,7 @@ from duetto.tools.duet import join
 from duetto.tools.embedding import Vectors, embed_queries
 from duetto.tools.fusion import Evidence, Ranked, Weights, rank, voice_shares
 from duetto.tools.pick import Fit, Pick
+from duetto.tools.single_thread import single_thread
 
 HISTORY_CITED = 3
 
@@ -26,6 +27,10 @@ class Rerank:
     weights: Weights
 
     def __call__(self, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+        with single_thread():
+            return self._ranked(state, runtime)
+
+    def _ranked(self, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         started = time.perf_counter()
         k = wanted_k(runtime.context, self.box.limits.top_k, self.box.limits.max_top_k)
         history = state.understood.history
@@ -111,13 +116,13 @@ class Rerank:
         wanted = embed_queries(self.box.embedder, [p.text for p in preferences])
         prior = np.array([p.weight for p in preferences])
         shares = attention(wanted, prior, vectors, limits.attention_heads, limits.attention_temperature)
-        everywhere = np.sort(self.box.voice.sample_cosines(wanted), axis=1)
+        everywhere = self.box.voice.sample_cosines(wanted)
         here = vectors @ wanted.T
+        beaten = (everywhere[None] < here[:, :, None]).mean(axis=2)
         fits = []
         for i in range(len(vectors)):
-            beaten = [float(np.searchsorted(everywhere[p], here[i, p]) / everywhere.shape[1]) for p in range(len(preferences))]
             order = np.argsort(-shares[i], kind="stable")
-            fits.append(tuple(Fit(int(p), round(float(shares[i, p]), 4), round(beaten[p], 4)) for p in order))
+            fits.append(tuple(Fit(int(p), round(float(shares[i, p]), 4), round(float(beaten[i, p]), 4)) for p in order))
         return fits
 
 

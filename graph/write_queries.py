@@ -60,7 +60,7 @@ class WriteQueries:
             "newest_items": [catalogue.titles[row] for row in newest],
         }
         prompt = prompts.render("write_queries", most=str(limits.queries), turn=json.dumps(turn, ensure_ascii=False))
-        budget = Budget.remaining(limits, understood.outcome.usage, understood.started)
+        budget = remaining(limits, understood.outcome.usage, understood.deadline)
         used = (prompt.name, prompt.version)
         try:
             answer = model.ask(prompt, QueriesAnswer, budget)

@@ -91,7 +91,7 @@ class Loopback:
         self._seen: list[Seen] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.loopback = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="loopback")
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.005,), name="loopback")
 
     @property
     def base_url(self) -> str:

@@ -22,6 +22,7 @@ from duetto.tools.fusion import Array
 from duetto.tools.histories import Histories, History
 from duetto.tools.language_voice import Heard, LanguageVoice
 from duetto.tools.predicate import Predicate, from_json
+from duetto.tools.single_thread import single_thread
 from duetto.tools.vector_store import Mask, Searchable
 
 Id = str | int
@@ -196,4 +197,5 @@ def _content(value: Any) -> str:
 def artifact(tool: BaseTool, call_id: str, **arguments: Any) -> Any:
     """Runs a tool as an agent would and returns the arrays beside its text."""
     call = {"type": "tool_call", "id": call_id, "name": tool.name, "args": arguments}
-    return tool.invoke(call).artifact
+    with single_thread():
+        return tool.invoke(call).artifact

@@ -14,9 +14,10 @@ from pydantic import SecretStr
 from duetto.errors import BudgetSpent, ModelMisbehaved, NotReady
 from duetto.limits import Limits
 from duetto.prompts import Prompt
+from duetto.tools.bounded_http import BoundedClient
 from duetto.tools.budget import Budget
 from duetto.tools.model_answer import T, Unusable, json_schema, parse
-from duetto.tools.model_call import Failure, Method, request
+from duetto.tools.model_call import PAUSE, Failure, Method, request
 
 __all__ = ["LanguageModel", "Method", "open_chat"]
 
@@ -64,7 +65,7 @@ class LanguageModel:
                 failures.append(answer.what)
                 if not answer.again or retries == 0:
                     break
-                if answer.wait >= budget.seconds_left():
+                if answer.wait > max(PAUSE, budget.seconds_left()):
                     failures[-1] += f" and is not to be asked again for {answer.wait:.3g} s"
                     break
                 retries -= 1
@@ -119,8 +120,6 @@ def open_chat(
     if api_key is None and base_url is None:
         raise NotReady(f"cannot use the chat model {model!r}: it needs an API key, or the base URL of your own server")
     from langchain_openai import ChatOpenAI
-
-    from duetto.tools.bounded_http import BoundedClient
 
     chat = ChatOpenAI(
         model=model,

@@ -1,10 +1,12 @@
 """What items have in common, as a sparse items x features matrix: category values, decades, and telling words."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
+from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer
 
 from duetto.tools.catalogue import Catalogue
@@ -35,6 +37,28 @@ class Features:
         words, terms = _words(catalogue, max_words)
         columns = names["column"].to_list() + [WORDS] * len(terms)
         return cls(sp.hstack([values, words]).tocsr(), columns, names["value"].to_list() + terms)
+
+    @cached_property
+    def shares(self) -> NDArray[np.float64]:
+        """The share of items that have each feature, shape (features,)."""
+        return np.asarray(self.matrix.mean(axis=0), dtype=np.float64).ravel()
+
+    @cached_property
+    def column_codes(self) -> NDArray[np.int64]:
+        """Each feature's column as a number (see `code`), shape (features,)."""
+        return np.array([self.code(column) for column in self.columns], dtype=np.int64)
+
+    def code(self, column: str) -> int:
+        return self._codes.get(column, -1)
+
+    @cached_property
+    def _codes(self) -> dict[str, int]:
+        return {column: code for code, column in enumerate(dict.fromkeys(self.columns))}
+
+    def warm(self) -> "Features":
+        """Computes what the first turn would otherwise wait for."""
+        _ = self.shares, self.column_codes
+        return self
 
     def label(self, feature: int) -> str:
         column, value = self.columns[feature], self.values[feature]

@@ -74,6 +74,11 @@ def parse(said: Said, schema: type[T]) -> T:
 
 
 def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
-    """In the dialect strict mode accepts: closed objects, every property required, `title` the name of the schema."""
+    """In the dialect strict mode accepts: closed objects, every property required, `title` the name of the schema.
+
+    Raises TypeError on a dict field: LangChain would close it silently, and the model could only answer {}.
+    """
     parameters = openai.pydantic_function_tool(schema)["function"]["parameters"]
+    if re.search(r'"additionalProperties": (?!false)', json.dumps(parameters)):
+        raise TypeError(f"{schema.__name__} has a dict field: use a list of names and values")
     return {**parameters, "title": schema.__name__}

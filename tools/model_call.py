@@ -17,6 +17,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.rate_limiters import BaseRateLimiter
 
 from duetto.errors import BudgetSpent
+from duetto.tools.bounded_http import DEADLINE
 from duetto.tools.budget import Budget, Usage
 from duetto.tools.model_answer import Said, heard, heard_cut
 
@@ -97,7 +98,7 @@ def request(
         said = Said("", refused=True)
     except (TimeoutError, openai.APITimeoutError, ModelTimeoutError):
         toll.settle(used)
-        return Failure(f"did not answer within {patience:.3g} s", again=True)
+        return Failure(f"did not answer within {patience:.3g} s", again=patience == seconds)
     except (openai.APIConnectionError, ModelConnectionError, OSError):
         toll.settle(used)
         return Failure("could not be reached, or hung up", again=True, wait=PAUSE)
@@ -118,6 +119,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
     """The result of `call`, run in a thread that is left behind (a daemon) when time is up: TimeoutError."""
     future: Future[Any] = Future()
     context = copy_context()
+    context.run(DEADLINE.set, time.monotonic() + seconds)
 
     def run() -> None:
         try:

@@ -90,7 +90,8 @@ def _compare(predicate: Compare, schema: Mapping[str, pl.DataType]) -> pl.Expr:
         whole = pl.col(column).str.strip_chars().str.to_lowercase().is_in(wanted)
         any_part = pl.any_horizontal([pl.lit(False), *(parts_of(column).list.contains(w) for w in wanted)])
         return whole.fill_null(False) | any_part.fill_null(False)
-    return pl.col(column).is_in([_as(dtype, v, column) for v in values]).fill_null(False)
+    side = pl.col(column).cast(pl.Float64) if dtype.is_numeric() else pl.col(column)
+    return side.is_in([_as(dtype, v, column) for v in values]).fill_null(False)
 
 
 def _ordered(column: str, dtype: pl.DataType, operator: str, value: Scalar | tuple[Scalar, ...]) -> pl.Expr:

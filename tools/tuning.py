@@ -3,6 +3,7 @@
 Every sampled person's last liked item is held out, and the crowd is fitted without any person's last event.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,7 @@ FACTORIZATIONS = (
     {"factors": 128, "regularization": 10.0, "alpha": 1.0},
     {"factors": 256, "regularization": 1.0, "alpha": 10.0},
 )
+_CLAUSES = re.compile(r"[^.;!?]{15,}")
 Advance = Callable[[int], None]
 
 
@@ -145,6 +147,7 @@ def requests(catalogue: Catalogue, rows: list[int], seed: int = 0) -> tuple[list
     rng = np.random.default_rng(seed)
     texts = catalogue.table.select(catalogue.columns("title", "year", "category", "text", "queries"))
     place = next((i for i, name in enumerate(texts.columns) if catalogue.kinds[name] == "queries"), None)
+    prose = [i for i, name in enumerate(texts.columns) if catalogue.kinds[name] == "text"]
     messages, without = [], []
     for row in rows:
         values = list(texts.row(row))
@@ -155,11 +158,18 @@ def requests(catalogue: Catalogue, rows: list[int], seed: int = 0) -> tuple[list
             messages.append(message)
             without.append(document(values))
             continue
-        words = document(values).split()
-        length = int(min(len(words), rng.integers(2, 6)))
-        start = int(rng.integers(max(1, len(words) - length)))
-        messages.append(" ".join(words[start : start + length]))
-        without.append(" ".join(words[:start] + words[start + length :]) or messages[-1])
+        column = max(prose, key=lambda i: len(values[i] or ""), default=None)
+        clauses = [] if column is None else _CLAUSES.findall(values[column] or "")
+        if column is not None and len(clauses) > 1:
+            messages.append(clauses.pop(int(rng.integers(len(clauses)))))
+            values[column] = " ".join(clauses)
+        else:
+            words = document(values).split()
+            length = int(min(len(words), rng.integers(2, 6)))
+            start = int(rng.integers(len(words) - length + 1))
+            messages.append(" ".join(words[start : start + length]))
+            values = [" ".join(words[:start] + words[start + length :])]
+        without.append(document(values) or messages[-1])
     return messages, without
 
 

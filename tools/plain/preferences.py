@@ -21,25 +21,25 @@ def preferences(history: History, features: Features, most: int, newest: int = 5
     rows = np.array(history.liked_rows(newest), dtype=np.int64)
     if not len(rows):
         return ()
-    share = np.asarray(features.matrix.mean(axis=0)).ravel()
     mine = features.matrix[rows]
+    active = np.unique(mine.indices)  # the few features of this history, of the catalogue's thousands
+    mine = mine[:, active].toarray() > 0
+    share, column = features.shares[active], features.column_codes[active]
+    handicap = np.where(column == features.code(WORDS), _WORD_HANDICAP, 1.0)
+    free = mine.sum(axis=0) >= min(2, len(rows))
     weight = 0.97 ** np.arange(len(rows))[::-1]
-    handicap = np.where([column == WORDS for column in features.columns], _WORD_HANDICAP, 1.0)
-    enough = np.asarray(mine.sum(axis=0)).ravel() >= min(2, len(rows))
     found: list[tuple[float, Preference]] = []
-    used: set[int] = set()
-    while len(found) < most:
-        strength = np.where(enough, _surprise(mine.T @ weight, weight.sum(), share) * handicap, -np.inf)
-        strength[list(used)] = -np.inf
-        best = int(np.argmax(strength)) if len(strength) else -1
-        if best < 0 or strength[best] < 0.5:
+    while len(found) < most and free.any():
+        surprise = _surprise(weight @ mine, weight.sum(), share) * handicap
+        best = int(np.argmax(np.where(free, surprise, -np.inf)))
+        if surprise[best] < 0.5:
             break
-        used.add(best)
-        shows = np.asarray(mine[:, [best]].todense()).ravel() > 0
-        names = [best, *_companions(mine[shows], share, features, best)]
-        used.update(names[1:])
+        shows = mine[:, best]
+        names = [best, *_companions(mine[shows], share, column, best)]
+        free[names] = False
         evidence = tuple(int(row) for row in rows[shows][::-1][:EVIDENCE])
-        found.append((float(strength[best]), Preference(_phrase(names, features), 0.0, evidence)))
+        phrase = _phrase([int(active[name]) for name in names], features)
+        found.append((float(surprise[best]), Preference(phrase, 0.0, evidence)))
         weight = np.where(shows, weight * 0.4, weight)
     top = max((strength for strength, _ in found), default=1.0)
     return tuple(Preference(p.text, round(strength / top, 3), p.evidence) for strength, p in found)
@@ -49,17 +49,15 @@ def _surprise(count: NDArray[np.floating], total: float, share: NDArray[np.float
     return (count - total * share) / np.sqrt(total * share * (1 - share) + 0.5)
 
 
-def _companions(evidence: object, share: NDArray[np.floating], features: Features, best: int) -> list[int]:
+def _companions(
+    evidence: NDArray[np.bool_], share: NDArray[np.floating], column: NDArray[np.integer], best: int
+) -> list[int]:
     """The one feature of another column that most of the evidence shares, surprisingly."""
-    counts = np.asarray(evidence.sum(axis=0)).ravel()  # type: ignore[attr-defined]
-    n = float(evidence.shape[0])  # type: ignore[attr-defined]
-    surprise = _surprise(counts, n, share)
-    other = np.array([column != features.columns[best] for column in features.columns])
-    eligible = other & (counts >= max(2, COMPANION_SHARE * n))
-    if not eligible.any():
-        return []
+    counts = evidence.sum(axis=0)
+    surprise = _surprise(counts, len(evidence), share)
+    eligible = (column != column[best]) & (counts >= max(2, COMPANION_SHARE * len(evidence)))
     second = int(np.argmax(np.where(eligible, surprise, -np.inf)))
-    return [second] if surprise[second] > 1 else []
+    return [second] if eligible[second] and surprise[second] > 1 else []
 
 
 def _phrase(names: list[int], features: Features) -> str:

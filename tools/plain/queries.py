@@ -1,9 +1,14 @@
-"""Search queries without a language model: the wish, the examples, and the wish seen through the person's tastes."""
+"""Search queries without a language model: the wish, the examples, and a vague wish seen through the person's tastes."""
+
+import re
+
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.language import REQUEST, Preference, SearchQuery, Understanding
 
-TASTES = 2  # more would only repeat the wish
+TASTES = 2
+VAGUE = 2  # words; a longer wish says by itself what it wants, and tastes in the query cost it 5 points of HR@10
 
 
 def queries(
@@ -15,6 +20,7 @@ def queries(
         found.append(SearchQuery(understood.wish, REQUEST))
     for row in understood.alike or (() if understood.wish else understood.liked):
         found.append(SearchQuery(catalogue.document(row), f"like {catalogue.titles[row]}"))
-    if understood.wish:
+    words = [w for w in re.findall(r"\w+", understood.wish.lower()) if w not in ENGLISH_STOP_WORDS]
+    if 0 < len(words) <= VAGUE:
         found += [SearchQuery(f"{understood.wish}, {p.text}", p.text) for p in preferences[:TASTES]]
     return tuple(found[:most])

@@ -37,14 +37,14 @@ _EXCLUDED = re.compile(
 _ONLY = re.compile(r"\bonly\s+(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})", re.IGNORECASE)
 _CLEAR_ALL = re.compile(r"\b(?:start over|forget everything|clear (?:all|everything)|reset)\b", re.IGNORECASE)
 _CLEAR = re.compile(r"\b(?:forget|drop|ignore|remove|never mind|any)\s+(?:about\s+)?(?:the\s+)?(?P<what>\w+)", re.IGNORECASE)
-_DECADE = re.compile(r"\b(?:from |of |in |during )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b", re.IGNORECASE)
+_DECADE = re.compile(r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b", re.IGNORECASE)
 _NUMBER = r"(?P<currency>[$€£])?\s?(?P<n>\d+(?:\.\d+)?)\s?(?P<unit>[a-z$€£]+)?"
 _BETWEEN = re.compile(
     r"\b(?:between|from)\s+[$€£]?(?P<low>\d+(?:\.\d+)?)\s*(?:and|to|-)\s*" + _NUMBER, re.IGNORECASE
 )
 _BOUND = re.compile(
     r"\b(?P<how>under|below|less than|at most|up to|cheaper than|shorter than|before|older than|until|over|above|"
-    r"more than|at least|longer than|after|newer than|since|from|in)\s+" + _NUMBER,
+    r"more than|at least|longer than|after|newer than|since|from)\s+" + _NUMBER,
     re.IGNORECASE,
 )
 _OPERATORS: dict[str, Operator] = {
@@ -52,9 +52,9 @@ _OPERATORS: dict[str, Operator] = {
     **dict.fromkeys(("at most", "up to", "until"), "le"),
     **dict.fromkeys(("over", "above", "more than", "longer than", "after", "newer than"), "gt"),
     **dict.fromkeys(("at least", "since"), "ge"),
-    **dict.fromkeys(("from", "in"), "eq"),
+    "from": "eq",
 }  # type: ignore[dict-item]
-_TIME_ONLY = {"before", "older than", "until", "after", "newer than", "since", "from", "in"}
+_TIME_ONLY = {"before", "older than", "until", "after", "newer than", "since", "from"}
 _LENGTHS = ("minutes", "runtime", "duration", "length")
 _LOOSE_ENDS = re.compile(r"^(?:(?:and|but|or|then|an?)\b\W*)+|(?:\W*\b(?:and|but|or|that|which|is|are))+$", re.IGNORECASE)
 _MONEY = ("$", "€", "£", "dollars", "euros", "pounds", "usd", "eur", "bucks")
