@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import platformdirs
 from pydantic import SecretStr
@@ -60,7 +60,7 @@ class Settings:
             model=env.get("DUETTO_MODEL") or None,
             base_url=env.get("OPENAI_BASE_URL") or None,
             api_key=SecretStr(key) if key else None,
-            method=method,
+            method=cast(Method, method),
             price=_price(env.get("DUETTO_PRICE")),
             embedder=env.get("DUETTO_EMBEDDER") or None,
             index=env.get("DUETTO_INDEX") or base.index,

@@ -19,13 +19,14 @@ from duetto.graph.state import Context, State, TurnInput, TurnOutput
 from duetto.graph.write_queries import WriteQueries
 from duetto.settings import Settings
 from duetto.tools import index as indexes
-from duetto.tools import sample, tables
+from duetto.tools import sample
 from duetto.tools.agent_tools import Toolbox, catalogue_facts, recommend_from_history, search_catalogue
-from duetto.tools.chat_model import LanguageModel, open_chat
+from duetto.tools.chat.language_model import LanguageModel, open_chat
 from duetto.tools.embedding import MiniLM, Remembered
 from duetto.tools.index import Index
 from duetto.tools.indexing import Progress, make_index
 from duetto.tools.plain.understand import PlainReader
+from duetto.tools.reading import tables
 from duetto.tools.threads import EitherSqliteSaver
 from duetto.tools.vector_store import FaissStore
 
@@ -196,4 +197,3 @@ def _previous(root: Path) -> Index | None:
         return indexes.load(root)
     except NotReady:
         return None
-

@@ -9,8 +9,9 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
 from duetto.graph.state import Context, ItemId, Outcome, State
-from duetto.tools.budget import Usage, cost
 from duetto.tools.catalogue import Catalogue
+from duetto.tools.chat.budget import Usage, cost
+from duetto.tools.fusion import PARTS
 from duetto.tools.language import Reason
 from duetto.tools.pick import Pick
 
@@ -153,7 +154,10 @@ class Reply:
             degraded=[note for outcome in outcomes.values() for note in outcome.degraded],
             prompts=dict(outcome.prompt for outcome in outcomes.values() if outcome.prompt),
             usage=UsageShown(
-                calls=spent.calls, input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, cost=cost(spent, self.price)
+                calls=spent.calls,
+                input_tokens=spent.input_tokens,
+                output_tokens=spent.output_tokens,
+                cost=cost(spent, self.price),
             ),
             timings_ms={**{node: outcome.ms for node, outcome in ran.items()}, "total": _total(ran)},
         )
@@ -167,8 +171,6 @@ class Reply:
         return Cited(item_id=self.catalogue.ids[row], title=self.catalogue.titles[row])
 
     def _shown(self, rank: int, pick: Pick, reason: Reason | None, state: State) -> Recommendation:
-        from duetto.tools.fusion import PARTS
-
         parts: dict[str, dict[str, float]] = {}
         for part, value in pick.parts.items():
             parts.setdefault(PARTS[part], {})[part] = value
@@ -204,9 +206,7 @@ class Reply:
             why = f" with {limited}" if limited else ""
             return f"I found nothing in the catalogue{why} that you do not have already."
         opening = f"Here is what I found ({limited}):" if limited else "Here is what I found:"
-        lines = [
-            f"{r.rank}. {r.title}{_year(r)}" + (f" - {r.reason}" if r.reason else "") for r in recommendations
-        ]
+        lines = [f"{r.rank}. {r.title}{_year(r)}" + (f" - {r.reason}" if r.reason else "") for r in recommendations]
         return "\n".join([opening, *lines])
 
 

@@ -15,8 +15,8 @@ from duetto import prompts
 from duetto.errors import BadInput, ModelMisbehaved
 from duetto.graph.state import Context, Explained, Outcome, State, since
 from duetto.tools.agent_tools import Toolbox
-from duetto.tools.budget import Budget
-from duetto.tools.chat_model import LanguageModel
+from duetto.tools.chat.budget import Budget, remaining
+from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.grounding import strangers
 from duetto.tools.language import Reason, Step
 from duetto.tools.pick import Pick
@@ -101,7 +101,11 @@ class Explain:
                 }
                 for fit in pick.fits
             ],
-            "item": {"id": str(catalogue.ids[pick.row]), "title": catalogue.titles[pick.row], **_plain(catalogue.facts_of(pick.row))},
+            "item": {
+                "id": str(catalogue.ids[pick.row]),
+                "title": catalogue.titles[pick.row],
+                **_plain(catalogue.facts_of(pick.row)),
+            },
             "history": [{"id": str(catalogue.ids[row]), "title": catalogue.titles[row]} for row in citable],
             "ranking": {
                 "share_of_each_voice": pick.weights,

@@ -13,8 +13,8 @@ from duetto import prompts
 from duetto.errors import BadInput, ModelMisbehaved
 from duetto.graph.state import ConstraintInForce, Context, Outcome, State, Understood, since
 from duetto.tools.agent_tools import Toolbox
-from duetto.tools.budget import Usage, remaining
-from duetto.tools.chat_model import LanguageModel
+from duetto.tools.chat.budget import Usage, remaining
+from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.constraints import checked, in_force, where
 from duetto.tools.features import Features
 from duetto.tools.histories import History
@@ -60,7 +60,7 @@ class ExtractPreferences:
     def __call__(self, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         started = time.perf_counter()
         limits, catalogue = self.box.limits, self.box.catalogue
-        began = time.monotonic()
+        deadline = time.monotonic() + limits.turn_seconds
         message = the_message(state.message, state.messages, limits.message_chars)
         user = the_user(state.user, runtime.context)
         history = self.box.history(user, state.liked, state.disliked)
@@ -68,7 +68,7 @@ class ExtractPreferences:
         outcome = Outcome()
         worth_asking = meaning.intent == "recommend" and (message or len(history))
         if self.model is not None and worth_asking:
-            meaning, outcome = self._ask(self.model, message, meaning, history, state.constraints, began)
+            meaning, outcome = self._ask(self.model, message, meaning, history, state.constraints, deadline)
         meaning, refused = checked(meaning, catalogue)
         history = history.with_feedback(list(meaning.liked), list(meaning.disliked))
         if not meaning.preferences and meaning.intent == "recommend":
@@ -78,7 +78,7 @@ class ExtractPreferences:
         if meaning.dropped:
             degraded += (f"{meaning.dropped} references of the model matched no item of the history and were dropped",)
         outcome = replace(outcome, ms=since(started), degraded=degraded)
-        understood = Understood(user, message, history, meaning, where(constraints), began, outcome)
+        understood = Understood(user, message, history, meaning, where(constraints), deadline, outcome)
         return {
             "understood": understood,
             "turn": state.turn + 1,
@@ -96,7 +96,7 @@ class ExtractPreferences:
 
     def _ask(
         self, model: LanguageModel, message: str, plain: Understanding, history: History,
-        constraints: list[ConstraintInForce], began: float,
+        constraints: list[ConstraintInForce], deadline: float,
     ) -> tuple[Understanding, Outcome]:  # fmt: skip
         limits, catalogue = self.box.limits, self.box.catalogue
         shown = history.liked_rows(limits.history_shown)
@@ -108,7 +108,7 @@ class ExtractPreferences:
         }
         most = str(limits.preferences)
         prompt = prompts.render("extract_preferences", least="3", most=most, turn=json.dumps(turn, ensure_ascii=False))
-        budget = remaining(limits, Usage(), began)
+        budget = remaining(limits, Usage(), deadline)
         used = (prompt.name, prompt.version)
         try:
             answer = model.ask(prompt, ExtractAnswer, budget)
@@ -128,7 +128,7 @@ class ExtractPreferences:
             if wanted.preference.strip():
                 found.append(Preference(wanted.preference.strip()[:200], min(1.0, max(0.05, wanted.weight)), evidence))
         named = [answer.liked, answer.disliked, answer.alike]
-        liked, disliked, alike = (tuple(filter(None.__ne__, map(self._named, group))) for group in named)
+        liked, disliked, alike = (tuple(row for row in map(self._named, group) if row is not None) for group in named)
         dropped += sum(map(len, named)) - len(liked) - len(disliked) - len(alike)
         constraints = tuple(
             Constraint(c.said, Compare(c.column, c.operator, _value(c))) for c in answer.constraints_set if c.values

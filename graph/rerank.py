@@ -15,6 +15,7 @@ from duetto.tools.attention import attention, diversify
 from duetto.tools.duet import join
 from duetto.tools.embedding import Vectors, embed_queries
 from duetto.tools.fusion import Evidence, Ranked, Weights, rank, voice_shares
+from duetto.tools.language import SearchQuery
 from duetto.tools.pick import Fit, Pick
 from duetto.tools.single_thread import single_thread
 
@@ -43,7 +44,12 @@ class Rerank:
         top = self._top(rows, ranked, k)
         ranking = Ranking(self._picks(state, rows, ranked, top), Outcome(since(started)))
         shown = [
-            {"rank": n, "item_id": self.box.catalogue.ids[p.row], "title": self.box.catalogue.titles[p.row], "score": round(p.score, 4)}
+            {
+                "rank": n,
+                "item_id": self.box.catalogue.ids[p.row],
+                "title": self.box.catalogue.titles[p.row],
+                "score": round(p.score, 4),
+            }
             for n, p in enumerate(ranking.picks, start=1)
         ]
         runtime.stream_writer({"event": "ranking", "recommendations": shown})
@@ -72,22 +78,34 @@ class Rerank:
             return ()
         chosen = rows[top]
         vectors = self.box.store.vectors_of(chosen)
-        history, resembles, fits = self._spoken_for(state, chosen), self._resembles(state, vectors), self._fits(state, vectors)
+        history, resembles, fits = (
+            self._spoken_for(state, chosen),
+            self._resembles(state, vectors),
+            self._fits(state, vectors),
+        )
         picks = []
         for i, place in enumerate(top):
             parts = {part: round(float(values[place]), 5) for part, values in ranked.contributions.items()}
-            row = int(chosen[i])
             picks.append(
-                Pick(row, float(ranked.scores[place]), parts, voice_shares(parts), self._found_by(state, i, vectors), history[i], resembles[i], fits[i])
+                Pick(
+                    row=int(chosen[i]),
+                    score=float(ranked.scores[place]),
+                    parts=parts,
+                    weights=voice_shares(parts),
+                    queries=self._found_by(state, vectors[i]),
+                    history=history[i],
+                    resembles=resembles[i],
+                    fits=fits[i],
+                )
             )
         return tuple(picks)
 
-    def _found_by(self, state: State, i: int, vectors: Vectors) -> tuple[Any, ...]:
-        """The queries of which this item is a candidate, nearest first, with cosines."""
+    def _found_by(self, state: State, vector: Vectors) -> tuple[tuple[SearchQuery, float], ...]:
+        """The queries nearest to the item, with cosines."""
         heard = state.found.heard
         if heard is None or "queries" not in heard.vectors:
             return ()
-        cosines = heard.vectors["queries"] @ vectors[i]
+        cosines = heard.vectors["queries"] @ vector
         order = np.argsort(-cosines, kind="stable")[:3]
         return tuple((state.written.queries[int(q)], round(float(cosines[q]), 4)) for q in order)
 

@@ -14,7 +14,7 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 from duetto.tools.agent_tools import Chosen
-from duetto.tools.budget import Usage
+from duetto.tools.chat.budget import Usage
 from duetto.tools.histories import NOBODY, History
 from duetto.tools.language import Preference, Reason, SearchQuery, Understanding
 from duetto.tools.language_voice import Heard
@@ -47,7 +47,7 @@ class Understood:
     history: History
     meaning: Understanding
     where: dict[str, Any] | None
-    started: float  # time.monotonic(); the turn's model calls must end `turn_seconds` later
+    deadline: float  # time.monotonic() by which the turn's model calls must have ended
     outcome: Outcome
 
     @property

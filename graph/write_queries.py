@@ -11,8 +11,8 @@ from duetto import prompts
 from duetto.errors import ModelMisbehaved
 from duetto.graph.state import Outcome, State, Understood, Written, since
 from duetto.tools.agent_tools import Toolbox
-from duetto.tools.budget import Budget
-from duetto.tools.chat_model import LanguageModel
+from duetto.tools.chat.budget import remaining
+from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.language import REQUEST, SearchQuery
 from duetto.tools.plain.queries import queries as plain_queries
 
@@ -43,9 +43,7 @@ class WriteQueries:
             written = self._ask(self.model, understood, state, plain)
         return {"written": replace(written, outcome=replace(written.outcome, ms=since(started)))}
 
-    def _ask(
-        self, model: LanguageModel, understood: Understood, state: State, plain: tuple[SearchQuery, ...]
-    ) -> Written:
+    def _ask(self, model: LanguageModel, understood: Understood, state: State, plain: tuple[SearchQuery, ...]) -> Written:
         limits, catalogue = self.box.limits, self.box.catalogue
         newest = understood.history.liked_rows(limits.history_shown)[-6:]
         turn = {
@@ -54,8 +52,7 @@ class WriteQueries:
             "like": [catalogue.titles[row] for row in understood.meaning.alike],
             "constraints": [c["said"] for c in state.constraints],
             "preferences": [
-                {"number": n, "preference": p.text, "weight": p.weight}
-                for n, p in enumerate(understood.preferences, start=1)
+                {"number": n, "preference": p.text, "weight": p.weight} for n, p in enumerate(understood.preferences, start=1)
             ],
             "newest_items": [catalogue.titles[row] for row in newest],
         }

@@ -7,7 +7,7 @@ import pytest
 
 from duetto.errors import BudgetSpent
 from duetto.limits import Limits
-from duetto.tools.budget import Budget, Usage, cost, remaining
+from duetto.tools.chat.budget import Budget, Usage, cost, remaining
 
 
 def budget(calls: int = 8, tokens: int = 1000, seconds: float = 60) -> Budget:

@@ -22,9 +22,9 @@ from typing_extensions import TypedDict
 from duetto.errors import BudgetSpent, ModelMisbehaved, NotReady
 from duetto.limits import Limits
 from duetto.prompts import Prompt
-from duetto.tools.budget import Budget, Usage
-from duetto.tools.chat_model import LanguageModel, Method, open_chat
-from duetto.tools.scripted import ScriptedChat
+from duetto.tools.chat.budget import Budget, Usage
+from duetto.tools.chat.language_model import LanguageModel, Method, open_chat
+from duetto.tools.chat.scripted import ScriptedChat
 from tests.loopback import Answer, Loopback, Script, fails, in_turn, refuses, says
 
 KEY = "sk-Very5ecret"
@@ -60,9 +60,7 @@ def no_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def open_at(server: Loopback, method: Method = "json_schema", limits: Limits = LIMITS, **kwargs: Any) -> LanguageModel:
-    return open_chat(
-        "some-model", base_url=server.base_url, api_key=SecretStr(KEY), method=method, limits=limits, **kwargs
-    )
+    return open_chat("some-model", base_url=server.base_url, api_key=SecretStr(KEY), method=method, limits=limits, **kwargs)
 
 
 def plenty(calls: int = 8, tokens: int = 30_000, seconds: float = 30) -> Budget:
@@ -262,9 +260,7 @@ def test_a_wait_that_does_not_fit_the_turn_is_not_begun() -> None:
 def test_the_cap_on_calls_holds_for_retries_and_repairs() -> None:
     for answer in (says("{"), fails(500)):
         with Loopback(answer) as server:
-            with pytest.raises(
-                BudgetSpent, match=r"^the chat model answered .*, and no call to the chat model is left"
-            ):
+            with pytest.raises(BudgetSpent, match=r"^the chat model answered .*, and no call to the chat model is left"):
                 open_at(server).ask(PROMPT, Reading, plenty(calls=1))
             assert len(server.chats) == 1
 
@@ -433,9 +429,7 @@ def test_a_scripted_chat_answers_by_function_and_records_its_calls() -> None:
     chat = ScriptedChat(script=lambda messages, schema: {"wish": f"{schema}: {messages[-1].text}"})
     model = LanguageModel(chat, "scripted", "function_calling")
     assert model.ask(PROMPT, Reading, plenty()).wish == "Reading: A short film, please."
-    assert [(call.schema_name, call.method, len(call.messages)) for call in chat.calls] == [
-        ("Reading", "function_calling", 2)
-    ]
+    assert [(call.schema_name, call.method, len(call.messages)) for call in chat.calls] == [("Reading", "function_calling", 2)]
 
 
 FAULTY: dict[str, tuple[Callable[[], Any], str]] = {
@@ -479,9 +473,7 @@ def test_a_scripted_chat_gives_structure_as_a_real_one(method: Method) -> None:
 
 def test_the_loopback_embeds_alike_texts_alike_and_lists_its_models() -> None:
     with Loopback(says(GOOD)) as server, openai.OpenAI(base_url=server.base_url, api_key="x", max_retries=0) as client:
-        near, same, far = (
-            d.embedding for d in client.embeddings.create(model="m", input=["a b c", "a b d", "x y"]).data
-        )
+        near, same, far = (d.embedding for d in client.embeddings.create(model="m", input=["a b c", "a b d", "x y"]).data)
         plain = client.embeddings.create(model="m", input="a b c", encoding_format="float").data[0].embedding
         assert [model.id for model in client.models.list()] == ["loopback"]
         assert [seen.body.get("encoding_format") for seen in server.requests] == ["base64", "float", None]
@@ -502,9 +494,7 @@ def test_the_loopback_refuses_what_the_real_one_refuses() -> None:
     with Loopback(says(GOOD)) as server, openai.OpenAI(base_url=server.base_url, api_key="x", max_retries=0) as client:
         for wanted in formats:
             with pytest.raises(openai.BadRequestError):
-                client.chat.completions.create(
-                    model="m", messages=[{"role": "user", "content": "x"}], response_format=wanted
-                )
+                client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}], response_format=wanted)
 
 
 def test_a_script_sees_each_request_and_its_number() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from duetto.errors import BadInput
-from duetto.tools import published
-from duetto.tools.tables import read_interactions, read_items
-from duetto.tools.titles import split_title
+from duetto.tools.reading import published
+from duetto.tools.reading.tables import read_interactions, read_items
+from duetto.tools.reading.titles import split_title
 
 FLAGS_OF_TOY_STORY = "0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0"
 NO_FLAGS = "|".join("0" * 19)
@@ -37,9 +37,7 @@ def ml_100k(tmp_path: Path) -> Path:
 
 def ml_1m(tmp_path: Path) -> Path:
     films = "1::Toy Story (1995)::Animation|Comedy\n73::Misérables, Les (1995)::Drama|Musical\n"
-    return folder(
-        tmp_path, movies__dat=films.encode("latin-1"), ratings__dat="1::73::5::978300760\n1::1::3::978300700\n"
-    )
+    return folder(tmp_path, movies__dat=films.encode("latin-1"), ratings__dat="1::73::5::978300760\n1::1::3::978300700\n")
 
 
 def ml_latest(tmp_path: Path) -> Path:
@@ -103,9 +101,7 @@ def test_a_broken_line_is_refused_by_its_number(tmp_path: Path) -> None:
 
 
 def test_files_that_only_share_a_name_are_left_to_the_common_reader(tmp_path: Path) -> None:
-    path = folder(
-        tmp_path, movies__csv="item_id,title\n1,Alien\n", a__jsonl='{"item_id": 1, "asin": "B", "title": "x"}\n'
-    )
+    path = folder(tmp_path, movies__csv="item_id,title\n1,Alien\n", a__jsonl='{"item_id": 1, "asin": "B", "title": "x"}\n')
     for file in (path, path / "movies.csv", path / "a.jsonl", path / "none.jsonl"):
         assert published.items(file) is None
         assert published.interactions(file) is None

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from duetto.errors import BadInput
-from duetto.tools.tables import read_descriptions, read_interactions, read_items, read_table
+from duetto.tools.reading.tables import read_descriptions, read_interactions, read_items, read_table
 
 ITEMS = "item_id,title\n1,Alien\n2,Heat\n"
 
@@ -55,9 +55,7 @@ def test_every_text_format_gives_the_same_table(tmp_path: Path, name: str, conte
 def test_parquet_lists_are_joined_and_structs_dropped(tmp_path: Path) -> None:
     frame = pl.DataFrame({"item_id": [1], "title": ["Alien"], "genres": [["Horror", "Sci-Fi"]], "raw": [{"a": 1}]})
     frame.write_parquet(tmp_path / "a.parquet")
-    assert read_items(tmp_path / "a.parquet").rows(named=True) == [
-        {"item_id": 1, "title": "Alien", "genres": "Horror|Sci-Fi"}
-    ]
+    assert read_items(tmp_path / "a.parquet").rows(named=True) == [{"item_id": 1, "title": "Alien", "genres": "Horror|Sci-Fi"}]
 
 
 def test_json_lists_are_joined_and_objects_dropped(tmp_path: Path) -> None:
@@ -76,8 +74,7 @@ def test_half_a_surrogate_pair_in_json_does_not_stop_the_reading(tmp_path: Path)
 def test_csv_columns_take_the_narrowest_type_that_fits(tmp_path: Path) -> None:
     table = items(
         tmp_path,
-        "item_id,title,code,price,rank,new,shown,note\n"
-        "1,1984,007,1.5,3,true,2024-01-31,x\n2,300,12,,4,False,2024-02-01,\n",
+        "item_id,title,code,price,rank,new,shown,note\n1,1984,007,1.5,3,true,2024-01-31,x\n2,300,12,,4,False,2024-02-01,\n",
     )
     assert table.schema == {
         "item_id": pl.Int64,
@@ -165,9 +162,7 @@ BAD_ITEMS = [
 
 
 @pytest.mark.parametrize(("name", "content", "phrase"), BAD_ITEMS)
-def test_items_that_cannot_be_used_are_refused_with_the_place(
-    tmp_path: Path, name: str, content: bytes, phrase: str
-) -> None:
+def test_items_that_cannot_be_used_are_refused_with_the_place(tmp_path: Path, name: str, content: bytes, phrase: str) -> None:
     message = refused(read_items, written(tmp_path / name, content))
     assert phrase in message
     assert "items" in message
@@ -275,9 +270,7 @@ def test_interactions_that_cannot_be_used_are_refused_with_the_place(tmp_path: P
 
 
 def test_descriptions_carry_their_queries_as_lists(tmp_path: Path) -> None:
-    line = (
-        '{"item_id": 1, "description": "Fear in space.", "queries": ["space horror", "alien film"]}\n{"item_id": 2}\n'
-    )
+    line = '{"item_id": 1, "description": "Fear in space.", "queries": ["space horror", "alien film"]}\n{"item_id": 2}\n'
     assert read_descriptions(written(tmp_path / "d.jsonl", line)).rows() == [
         (1, "Fear in space.", ["space horror", "alien film"]),
         (2, None, []),

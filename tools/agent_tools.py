@@ -139,9 +139,7 @@ def search_catalogue(box: Toolbox) -> BaseTool:
 def recommend_from_history(box: Toolbox) -> BaseTool:
     """Collaborative filtering over the whole catalogue; the crowd."""
 
-    def recommend(
-        user: Id | None, liked: list[Id], disliked: list[Id], where: Where, k: int
-    ) -> tuple[str, Chosen]:
+    def recommend(user: Id | None, liked: list[Id], disliked: list[Id], where: Where, k: int) -> tuple[str, Chosen]:
         history = box.history(user, liked, disliked)
         keep = box.eligible(history, where)
         taste = box.crowd.taste(history)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from duetto.tools.embedding import Vectors
 from duetto.tools.fusion import Array
 
 
-def attention(preferences: Array, prior: Array, items: Array, heads: int, temperature: float) -> Array:
+def attention(preferences: Vectors, prior: Array, items: Vectors, heads: int, temperature: float) -> Array:
     """LANE's multi-head attention of items over preferences, without training: shape (items, preferences), rows sum to 1.
 
     LANE (arXiv 2407.02833) learns the projections W_q, W_k; here they are the identity cut into `heads` blocks of
@@ -24,12 +25,12 @@ def attention(preferences: Array, prior: Array, items: Array, heads: int, temper
     return np.asarray((shares / shares.sum(axis=2, keepdims=True)).mean(axis=0))
 
 
-def _blocks(vectors: Array, heads: int, width: int) -> Array:
+def _blocks(vectors: Vectors, heads: int, width: int) -> Array:
     blocks = np.asarray(vectors, dtype=np.float64)[:, : heads * width].reshape(len(vectors), heads, width)
-    return blocks / np.maximum(np.linalg.norm(blocks, axis=2, keepdims=True), 1e-9)
+    return np.asarray(blocks / np.maximum(np.linalg.norm(blocks, axis=2, keepdims=True), 1e-9))
 
 
-def diversify(scores: Array, vectors: Array, k: int, diversity: float) -> list[int]:
+def diversify(scores: Array, vectors: Vectors, k: int, diversity: float) -> list[int]:
     """Maximal marginal relevance (Carbonell and Goldstein, 1998): the places of k items, best first.
 
     score = (1 - diversity) * scaled score - diversity * highest cosine to an item already taken.

@@ -1,7 +1,7 @@
 """The items: their ids, columns and texts, and which of them a predicate keeps."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -109,14 +109,18 @@ class Catalogue:
     def document(self, row: int) -> str:
         return document(self._texts.row(row))
 
+    def text_values(self, row: int) -> dict[str, Any]:
+        """The values an item's document is made of, by column."""
+        return self._texts.row(row, named=True)
+
     @cached_property
     def _texts(self) -> pl.DataFrame:
         return self.table.select(self.columns("title", "year", "category", "text", "queries"))
 
 
-def document(values: Sequence[Any]) -> str:
+def document(values: Iterable[Any]) -> str:
     """Joins one item's values: `|` and `>` become commas, lists become sentences, nulls are left out."""
-    pieces = []
+    pieces: list[str] = []
     for value in values:
         if value is None or value == "":
             continue
@@ -144,7 +148,7 @@ def kind_of(column: pl.Series) -> Kind:
     values = column.drop_nulls()
     if column.dtype.is_numeric():
         whole = column.dtype.is_integer() and len(values) > 0
-        return "year" if whole and 1000 <= int(values.min()) and int(values.max()) < 3000 else "number"  # type: ignore[arg-type]
+        return "year" if whole and int(values.min()) >= 1000 and int(values.max()) < 3000 else "number"  # type: ignore[arg-type]
     texts = values.cast(pl.String)
     if len(texts) and texts.n_unique() == len(texts) > 1 and not texts.str.contains(r"\s").any():
         return "key"

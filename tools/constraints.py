@@ -9,7 +9,6 @@ from duetto.tools.language import Constraint, Understanding
 from duetto.tools.predicate import And, Compare, Not, Or, Predicate, from_json, to_json
 
 
-
 def checked(meaning: Understanding, catalogue: Catalogue) -> tuple[Understanding, tuple[str, ...]]:
     """Without the constraints no column can check; a sentence for each that was left out."""
     good: list[Constraint] = []

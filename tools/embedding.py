@@ -87,7 +87,7 @@ class MiniLM(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         vectors = self._model.encode(texts, batch_size=64, show_progress_bar=False, normalize_embeddings=True)
-        return vectors  # type: ignore[no-any-return]  # an array; embed_items and embed_queries take it as it is
+        return vectors  # type: ignore[return-value]  # an array; embed_items and embed_queries take it as it is
 
     def embed_query(self, text: str) -> list[float]:
         return self.embed_documents([text])[0]

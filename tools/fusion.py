@@ -2,8 +2,8 @@
 
 An item's score is the weighted sum of its parts, each a z-score over the whole catalogue for this person. Parts
 belong to a voice: `queries` (best match among the search queries) and `taste` (likeness to the newest history items)
-to the language voice, `als` (and `popularity`, for somebody nobody knows) to the crowd. Strategies say how much each part weighs: `adaptive` fits the weights to
-the person and the request, `fixed` does not, `rrf` looks at ranks only.
+to the language voice; `als` (and `popularity`, for somebody nobody knows) to the crowd. Strategies say how much each
+part weighs: `adaptive` fits the weights to the person and the request, `fixed` does not, `rrf` looks at ranks only.
 """
 
 from dataclasses import dataclass, field

@@ -99,4 +99,3 @@ class Histories:
         kept = ~self.disliked & (place < lengths[person] - without_newest)
         ones = np.ones(int(kept.sum()), dtype=np.float32)
         return sp.csr_matrix((ones, (person[kept], self.rows[kept])), shape=(len(self), items))
-

@@ -90,7 +90,12 @@ def _write(root: Path, index: Index) -> str:
     folder.mkdir()
     index.catalogue.table.write_parquet(folder / "items.parquet")
     pl.DataFrame({"user_id": index.histories.users}).write_parquet(folder / "users.parquet")
-    np.savez(folder / "histories.npz", indptr=index.histories.indptr, rows=index.histories.rows, disliked=index.histories.disliked)
+    np.savez(
+        folder / "histories.npz",
+        indptr=index.histories.indptr,
+        rows=index.histories.rows,
+        disliked=index.histories.disliked,
+    )
     sp.save_npz(folder / "features.npz", index.features.matrix)
     pl.DataFrame({"column": index.features.columns, "value": index.features.values}).write_parquet(folder / "features.parquet")
     np.save(folder / "vectors.npy", index.vectors)

@@ -21,7 +21,8 @@ from duetto.tools.fusion import Weights
 from duetto.tools.histories import Histories
 from duetto.tools.index import FORMAT, Index, Manifest, text_hashes
 from duetto.tools.lsa import Lsa
-from duetto.tools.tuning import FACTORIZATIONS, FOLDS, choose_crowd, default_crowd, fit_weights, held_out
+from duetto.tools.practice import fit_weights
+from duetto.tools.tuning import FACTORIZATIONS, FOLDS, choose_crowd, default_crowd, held_out
 from duetto.tools.vector_store import hnsw
 
 Advance = Callable[[int], None]
@@ -66,7 +67,7 @@ def make_index(
     repeated: int = 0,
     progress: Progress | None = None,
 ) -> Index:
-    """The index of these tables (see `duetto.tools.tables`). `embedder` None means lsa, fitted here.
+    """The index of these tables (see `duetto.tools.reading.tables`). `embedder` None means lsa, fitted here.
 
     Item vectors of `previous` are reused where the embedder and the item's text are the same.
     Raises BadInput when too many interactions or descriptions name unknown items, or no interaction is left.
@@ -141,7 +142,11 @@ def _embedded(
         return previous.lsa, previous.vectors, 0
     if embedder is None:
         lsa = Lsa.fit(texts)
-        return lsa, embed_items(lsa, texts, limits.embed_batch, progress.stage("embedding items", len(texts))), len(texts)
+        return (
+            lsa,
+            embed_items(lsa, texts, limits.embed_batch, progress.stage("embedding items", len(texts))),
+            len(texts),
+        )
     known: dict[int, int] = {}
     if usable and previous is not None:
         known = {int(text): row for row, text in enumerate(previous.texts)}
@@ -158,9 +163,7 @@ def _embedded(
     return None, vectors, len(fresh)
 
 
-def _described(
-    items: pl.DataFrame, descriptions: pl.DataFrame | None, limits: Limits, strict: bool
-) -> tuple[pl.DataFrame, int]:
+def _described(items: pl.DataFrame, descriptions: pl.DataFrame | None, limits: Limits, strict: bool) -> tuple[pl.DataFrame, int]:
     """Items with `description` and `queries` of the enrichment file, which wins over columns of those names."""
     if descriptions is None:
         return items, 0
@@ -176,9 +179,7 @@ def _described(
     return joined.drop("_key"), unknown
 
 
-def _known(
-    interactions: pl.DataFrame, catalogue: Catalogue, limits: Limits, strict: bool
-) -> tuple[pl.DataFrame, int]:
+def _known(interactions: pl.DataFrame, catalogue: Catalogue, limits: Limits, strict: bool) -> tuple[pl.DataFrame, int]:
     ids = pl.Series("item_id", [str(i) for i in catalogue.ids], dtype=pl.String)
     known = interactions.filter(pl.col("item_id").cast(pl.String).is_in(ids.implode()))
     lost = interactions.height - known.height

@@ -46,7 +46,7 @@ class LanguageVoice:
         if len(queries):
             parts["queries"] = vectors
             quota = max(self.limits.quota_per_query, self.limits.candidates // len(queries))
-            places, cosines = self.store.search(vectors, quota, keep)
+            places, cosines = self.store.nearest(vectors, quota, keep)
             rows.append(places.ravel())
             found = tuple(
                 tuple((r, c) for r, c in zip(rs, cs, strict=True) if r >= 0)
@@ -54,7 +54,7 @@ class LanguageVoice:
             )
         if len(newest := history.liked_rows(self.limits.taste_items)):
             parts["taste"] = self.taste(newest)
-            rows.append(self.store.search(parts["taste"], self.limits.candidates, keep)[0].ravel())
+            rows.append(self.store.nearest(parts["taste"], self.limits.candidates, keep)[0].ravel())
         union = np.unique(np.concatenate(rows))
         moments = {part: self._moments(v) for part, v in parts.items()}
         return Heard(queries, found, union[union >= 0], parts, moments)
@@ -77,7 +77,7 @@ class LanguageVoice:
         return self.store.cosines(vectors, self._sample())
 
     def _raw(self, vectors: Vectors, rows: Rows | None) -> Array:
-        return self.store.cosines(vectors, rows).max(axis=0).astype(np.float64)
+        return np.asarray(self.store.cosines(vectors, rows).max(axis=0), dtype=np.float64)
 
     def _moments(self, vectors: Vectors) -> tuple[float, float]:
         """Over the whole catalogue; over a fixed sample of it when searching all of it is what HNSW avoids."""

@@ -99,7 +99,7 @@ def _ordered(column: str, dtype: pl.DataType, operator: str, value: Scalar | tup
         raise BadInput(f"cannot filter {column!r} by {operator} {value!r}: an order needs one number, date or text")
     side = pl.col(column)
     other = _as(dtype, value, column)
-    compared = {"lt": side < other, "le": side <= other, "gt": side > other, "ge": side >= other}[operator]
+    compared: pl.Expr = {"lt": side < other, "le": side <= other, "gt": side > other, "ge": side >= other}[operator]
     return compared.fill_null(False)
 
 

@@ -13,4 +13,5 @@ def _pools() -> ThreadpoolController:
 
 def single_thread() -> AbstractContextManager[object]:
     """Within it, BLAS and OpenMP of this thread use one core."""
-    return _pools().limit(limits=1)
+    limited: AbstractContextManager[object] = _pools().limit(limits=1)
+    return limited

@@ -29,7 +29,7 @@ class Searchable(Protocol):
 
     def __len__(self) -> int: ...
 
-    def search(self, vectors: Vectors, k: int, keep: Mask | None = None) -> tuple[Rows, Vectors]:
+    def nearest(self, vectors: Vectors, k: int, keep: Mask | None = None) -> tuple[Rows, Vectors]:
         """The best k rows of each unit vector among the kept: rows and cosines, shape (queries, k), best first.
 
         Where fewer than k are kept, rows are -1 and cosines -inf.
@@ -67,7 +67,7 @@ class FaissStore(VectorStore):
     def embeddings(self) -> Embeddings:
         return self.embedder
 
-    def search(self, vectors: Vectors, k: int, keep: Mask | None = None) -> tuple[Rows, Vectors]:
+    def nearest(self, vectors: Vectors, k: int, keep: Mask | None = None) -> tuple[Rows, Vectors]:
         kept = len(self) if keep is None else int(keep.sum())
         rows = np.full((len(vectors), k), -1, dtype=np.int64)
         scores = np.full((len(vectors), k), -np.inf, dtype=np.float32)
@@ -115,7 +115,7 @@ class FaissStore(VectorStore):
     def _documents(self, vector: Vectors, k: int, predicate: Predicate | None) -> list[tuple[Document, float]]:
         if k < 1:
             raise BadInput(f"cannot search for {k} items: ask for at least 1")
-        rows, scores = self.search(vector, k, self.catalogue.mask(predicate))
+        rows, scores = self.nearest(vector, k, self.catalogue.mask(predicate))
         pairs = zip(rows[0].tolist(), scores[0].tolist(), strict=True)
         return [(as_document(self.catalogue, row), score) for row, score in pairs if row >= 0]
 
@@ -137,9 +137,7 @@ class FaissStore(VectorStore):
 def as_document(catalogue: Catalogue, row: int) -> Document:
     """An item as a LangChain document: its title, with the id and the shown attributes as metadata."""
     item_id = catalogue.ids[row]
-    return Document(
-        id=str(item_id), page_content=catalogue.titles[row], metadata={"item_id": item_id, **catalogue.facts_of(row)}
-    )
+    return Document(id=str(item_id), page_content=catalogue.titles[row], metadata={"item_id": item_id, **catalogue.facts_of(row)})
 
 
 def hnsw(vectors: Vectors) -> Any:

@@ -49,9 +49,7 @@ def _surprise(count: NDArray[np.floating], total: float, share: NDArray[np.float
     return (count - total * share) / np.sqrt(total * share * (1 - share) + 0.5)
 
 
-def _companions(
-    evidence: NDArray[np.bool_], share: NDArray[np.floating], column: NDArray[np.integer], best: int
-) -> list[int]:
+def _companions(evidence: NDArray[np.bool_], share: NDArray[np.floating], column: NDArray[np.integer], best: int) -> list[int]:
     """The one feature of another column that most of the evidence shares, surprisingly."""
     counts = evidence.sum(axis=0)
     surprise = _surprise(counts, len(evidence), share)

@@ -18,8 +18,8 @@ def queries(
     found = []
     if understood.wish:
         found.append(SearchQuery(understood.wish, REQUEST))
-    for row in understood.alike or (() if understood.wish else understood.liked):
-        found.append(SearchQuery(catalogue.document(row), f"like {catalogue.titles[row]}"))
+    examples = understood.alike or (() if understood.wish else understood.liked)
+    found += [SearchQuery(catalogue.document(row), f"like {catalogue.titles[row]}") for row in examples]
     words = [w for w in re.findall(r"\w+", understood.wish.lower()) if w not in ENGLISH_STOP_WORDS]
     if 0 < len(words) <= VAGUE:
         found += [SearchQuery(f"{understood.wish}, {p.text}", p.text) for p in preferences[:TASTES]]

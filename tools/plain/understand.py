@@ -30,18 +30,19 @@ _AFFECT = re.compile(
     re.IGNORECASE,
 )
 _ALIKE = re.compile(r"\b(?:like|similar to|along the lines of|in the (?:style|spirit) of)\s+(?P<what>[^.;!?]+)", re.IGNORECASE)
+_VALUE = r"(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})"
 _EXCLUDED = re.compile(
-    r"\b(?:no|not|without|except|nothing|avoid|skip)\s+(?:any\s+|an?\s+|for\s+|too\s+|more\s+)*(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})",
-    re.IGNORECASE,
+    r"\b(?:no|not|without|except|nothing|avoid|skip)\s+(?:any\s+|an?\s+|for\s+|too\s+|more\s+)*" + _VALUE, re.IGNORECASE
 )
-_ONLY = re.compile(r"\bonly\s+(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})", re.IGNORECASE)
+_ONLY = re.compile(r"\bonly\s+" + _VALUE, re.IGNORECASE)
 _CLEAR_ALL = re.compile(r"\b(?:start over|forget everything|clear (?:all|everything)|reset)\b", re.IGNORECASE)
 _CLEAR = re.compile(r"\b(?:forget|drop|ignore|remove|never mind|any)\s+(?:about\s+)?(?:the\s+)?(?P<what>\w+)", re.IGNORECASE)
-_DECADE = re.compile(r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b", re.IGNORECASE)
-_NUMBER = r"(?P<currency>[$€£])?\s?(?P<n>\d+(?:\.\d+)?)\s?(?P<unit>[a-z$€£]+)?"
-_BETWEEN = re.compile(
-    r"\b(?:between|from)\s+[$€£]?(?P<low>\d+(?:\.\d+)?)\s*(?:and|to|-)\s*" + _NUMBER, re.IGNORECASE
+_DECADE = re.compile(
+    r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b",
+    re.IGNORECASE,
 )
+_NUMBER = r"(?P<currency>[$€£])?\s?(?P<n>\d+(?:\.\d+)?)\s?(?P<unit>[a-z$€£]+)?"
+_BETWEEN = re.compile(r"\b(?:between|from)\s+[$€£]?(?P<low>\d+(?:\.\d+)?)\s*(?:and|to|-)\s*" + _NUMBER, re.IGNORECASE)
 _BOUND = re.compile(
     r"\b(?P<how>under|below|less than|at most|up to|cheaper than|shorter than|before|older than|until|over|above|"
     r"more than|at least|longer than|after|newer than|since|from)\s+" + _NUMBER,
@@ -53,7 +54,7 @@ _OPERATORS: dict[str, Operator] = {
     **dict.fromkeys(("over", "above", "more than", "longer than", "after", "newer than"), "gt"),
     **dict.fromkeys(("at least", "since"), "ge"),
     "from": "eq",
-}  # type: ignore[dict-item]
+}
 _TIME_ONLY = {"before", "older than", "until", "after", "newer than", "since", "from"}
 _LENGTHS = ("minutes", "runtime", "duration", "length")
 _LOOSE_ENDS = re.compile(r"^(?:(?:and|but|or|then|an?)\b\W*)+|(?:\W*\b(?:and|but|or|that|which|is|are))+$", re.IGNORECASE)
@@ -250,8 +251,8 @@ class PlainReader:
         for column in self.catalogue.columns("category"):
             parts = self.catalogue.table.select(parts_of(column).alias("v"))["v"].explode().drop_nulls().unique()
             by_size.append((len(parts), column, parts.to_list()))
-        for size, column, parts in sorted(by_size):
-            for value in sorted(parts) if size <= _MOST_VALUES else []:
+        for size, column, names in sorted(by_size):
+            for value in sorted(names) if size <= _MOST_VALUES else []:
                 values.setdefault(_singular(value), (column, value))
         for alias, name in (("sci fi", "science fiction"), ("scifi", "science fiction"), ("animated", "animation")):
             for a, b in ((alias, name), (name, "sci-fi")):

@@ -17,9 +17,9 @@ from langchain_core.messages import BaseMessage
 from langchain_core.rate_limiters import BaseRateLimiter
 
 from duetto.errors import BudgetSpent
-from duetto.tools.bounded_http import DEADLINE
-from duetto.tools.budget import Budget, Usage
-from duetto.tools.model_answer import Said, heard, heard_cut
+from duetto.tools.chat.bounded_http import DEADLINE
+from duetto.tools.chat.budget import Budget, Usage
+from duetto.tools.chat.model_answer import Said, heard, heard_cut
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 PAUSE = 0.25  # seconds before another try, when the server asked for none

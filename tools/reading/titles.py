@@ -4,8 +4,7 @@ import re
 
 _YEAR = re.compile(r"\s*\(\s*(\d{4})\s*(?:[-–]\s*(?:\d{4})?\s*)?\)\s*(?:\(V\)\s*)?$")
 _ARTICLES = (
-    "The A An Les Le La L' Los Las El Lo Il I Gli Una Une Uno Un Der Die Das Den Det De Dem Een Ein Eine En Ett "
-    "Het Os As O"
+    "The A An Les Le La L' Los Las El Lo Il I Gli Una Une Uno Un Der Die Das Den Det De Dem Een Ein Eine En Ett Het Os As O"
 )
 _MOVED = re.compile(rf"^(?P<name>.*\S), (?P<article>{'|'.join(_ARTICLES.split())})$")
 _PARTS = re.compile(r"(\s*\([^()]*\))")

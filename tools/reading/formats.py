@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from duetto.tools.files import FULL_COPY, Source, lines, require_readable, shown
-from duetto.tools.values import column_of, plain, texts_typed
+from duetto.tools.reading.files import FULL_COPY, Source, lines, require_readable, shown
+from duetto.tools.reading.values import column_of, plain, texts_typed
 
 CHUNK = 5_000  # rows held as Python objects at a time
 UNPARSABLE = (ValueError, SyntaxError, RecursionError, MemoryError)  # how json.loads and ast.literal_eval give up

@@ -21,9 +21,7 @@ class BoundedClient(openai.DefaultHttpxClient):
     """
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(
-            timeout=seconds, follow_redirects=False, event_hooks={"request": [_hurry], "response": [_bound]}
-        )
+        super().__init__(timeout=seconds, follow_redirects=False, event_hooks={"request": [_hurry], "response": [_bound]})
 
     def __del__(self) -> None:
         with suppress(AttributeError):  # of an __init__ that failed

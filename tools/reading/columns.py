@@ -5,8 +5,8 @@ import re
 import polars as pl
 from rapidfuzz import fuzz, process
 
-from duetto.tools.files import Source, shown
-from duetto.tools.values import moments
+from duetto.tools.reading.files import Source, shown
+from duetto.tools.reading.values import moments
 
 ID_CHARS = 512
 _EXACT = 2**53  # above it a float no longer tells whole numbers apart

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from duetto.tools import amazon, movielens
+from duetto.tools.reading import amazon, movielens
 
 
 def items(path: Path) -> pl.DataFrame | None:

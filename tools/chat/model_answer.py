@@ -9,7 +9,7 @@ import openai
 from langchain_core.messages import AIMessage
 from pydantic import BaseModel, ValidationError
 
-from duetto.tools.budget import Usage
+from duetto.tools.chat.budget import Usage
 
 T = TypeVar("T", bound=BaseModel)
 _FENCED = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL)

@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
 from pydantic import BaseModel, PrivateAttr, SkipValidation
 
-from duetto.tools.model_answer import heard
+from duetto.tools.chat.model_answer import heard
 
 Answer = str | BaseModel | dict[str, Any] | AIMessage | Exception
 Script = Callable[[list[BaseMessage], str], Answer]

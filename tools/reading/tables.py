@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from duetto.tools import columns, published
-from duetto.tools.files import Source, require_readable
-from duetto.tools.formats import from_csv, from_jsonl, from_parquet
+from duetto.tools.reading import columns, published
+from duetto.tools.reading.files import Source, require_readable
+from duetto.tools.reading.formats import from_csv, from_jsonl, from_parquet
 
 _FORMATS: dict[str, Callable[[Source], pl.DataFrame]] = {
     ".csv": partial(from_csv, separator=","),

@@ -17,9 +17,9 @@ from typing import Any
 import polars as pl
 
 from duetto.errors import BadInput
-from duetto.tools.files import Source, lines
-from duetto.tools.formats import UNPARSABLE, records
-from duetto.tools.values import column_of
+from duetto.tools.reading.files import Source, lines
+from duetto.tools.reading.formats import UNPARSABLE, records
+from duetto.tools.reading.values import column_of
 
 DESCRIPTION_CHARS = 600
 _SUFFIXES = tuple(suffix + packed for suffix in (".json", ".jsonl", ".ndjson") for packed in ("", ".gz"))

@@ -14,10 +14,10 @@ from pydantic import SecretStr
 from duetto.errors import BudgetSpent, ModelMisbehaved, NotReady
 from duetto.limits import Limits
 from duetto.prompts import Prompt
-from duetto.tools.bounded_http import BoundedClient
-from duetto.tools.budget import Budget
-from duetto.tools.model_answer import T, Unusable, json_schema, parse
-from duetto.tools.model_call import PAUSE, Failure, Method, request
+from duetto.tools.chat.bounded_http import BoundedClient
+from duetto.tools.chat.budget import Budget
+from duetto.tools.chat.model_answer import T, Unusable, json_schema, parse
+from duetto.tools.chat.model_call import PAUSE, Failure, Method, request
 
 __all__ = ["LanguageModel", "Method", "open_chat"]
 
@@ -139,7 +139,7 @@ def open_chat(
 def _open_cache(path: Path) -> BaseCache:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from duetto.tools.answer_cache import AnswerCache
+    from duetto.tools.chat.answer_cache import AnswerCache
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

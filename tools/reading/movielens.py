@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 
 from duetto.errors import BadInput
-from duetto.tools.files import Source, lines
-from duetto.tools.formats import from_csv, from_rows, split_rows
-from duetto.tools.titles import split_title
+from duetto.tools.reading.files import Source, lines
+from duetto.tools.reading.formats import from_csv, from_rows, split_rows
+from duetto.tools.reading.titles import split_title
 
 GENRES = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
@@ -97,6 +97,4 @@ def _tags(path: Path, id_type: pl.DataType) -> pl.DataFrame:
         pl.col("tag").cast(pl.String).str.strip_chars().str.to_lowercase().str.replace_all("|", " ", literal=True),
     )
     counted = tags.group_by("item_id", "tag").len().sort("item_id", "len", "tag", descending=[False, True, False])
-    return counted.group_by("item_id", maintain_order=True).agg(
-        pl.col("tag").head(TAGS_SHOWN).str.join("|").alias("tags")
-    )
+    return counted.group_by("item_id", maintain_order=True).agg(pl.col("tag").head(TAGS_SHOWN).str.join("|").alias("tags"))
