@@ -53,6 +53,7 @@ class Limits:
     hnsw_above: int = 200_000
     hnsw_narrow: float = 0.10  # a filter that keeps less than this share is searched flat
     moments_sample: int = 4_096
+    lsa_dimensions: int = 256  # at most, and at most a quarter of the items
     embed_batch: int = 256
     embed_seconds: float = 60.0
     texts_remembered: int = 2_000

@@ -202,6 +202,8 @@ class Reply:
         if state.understood.meaning.intent == "small_talk":
             return "Hello! Tell me what you are in the mood for, or name something you liked."
         limited = "; ".join(constraint["said"] for constraint in state.constraints)
+        if not recommendations and (state.found.heard is None or state.ranking.outcome.degraded):
+            return "I could not search the catalogue just now, so I have nothing to recommend; please ask again."
         if not recommendations:
             why = f" with {limited}" if limited else ""
             return f"I found nothing in the catalogue{why} that you do not have already."

@@ -6,13 +6,12 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
 from duetto import prompts
-from duetto.errors import BadInput, ModelMisbehaved
+from duetto.errors import ModelMisbehaved
 from duetto.graph.state import Context, Explained, Outcome, State, since
 from duetto.tools.agent_tools import Toolbox
 from duetto.tools.chat.budget import Budget, remaining
@@ -21,8 +20,6 @@ from duetto.tools.grounding import strangers
 from duetto.tools.language import Reason, Step
 from duetto.tools.pick import Pick
 from duetto.tools.plain.reasons import reason as plain_reason
-
-MODES = ("none", "plain", "model")
 
 
 class StepAnswer(BaseModel):
@@ -45,10 +42,9 @@ class Explain:
     box: Toolbox
     model: LanguageModel | None
 
-    def __call__(self, state: State, runtime: Runtime[Context], config: RunnableConfig) -> dict[str, Any]:
+    def __call__(self, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         started = time.perf_counter()
-        mode = wanted_reasons(runtime.context, self.model is not None)
-        picks = state.ranking.picks
+        mode, picks = state.understood.reasons, state.ranking.picks
         if mode == "none" or not picks:
             return {"explained": Explained((None,) * len(picks), Outcome(since(started)))}
         wish = state.understood.meaning.wish
@@ -58,7 +54,7 @@ class Explain:
         by_model: list[int] = []
         if mode == "model" and self.model is not None:
             by_model = list(range(min(self.box.limits.reasons_by_model, len(picks))))
-            outcome = self._ask(self.model, state, reasons, by_model, runtime)
+            outcome = self._ask(self.model, state, reasons, by_model, runtime) if by_model else outcome
         elif mode == "model":
             outcome = Outcome(degraded=("reasons are plain: no chat model is configured (set DUETTO_MODEL)",))
         for place, pick in enumerate(picks):
@@ -78,14 +74,16 @@ class Explain:
             for done in as_completed(asked):
                 place = asked[done]
                 try:
-                    reasons[place] = done.result()
+                    reasons[place], dropped = done.result()
+                    if dropped:
+                        degraded.append(f"reason {place + 1}: references of the model that rest on no evidence, dropped: {dropped}")
                 except ModelMisbehaved as error:
                     degraded.append(f"reason {place + 1} is plain: {error}")
                 self._send(runtime, place, state.ranking.picks[place], reasons[place])
         used = ("explain_item", prompts.version("explain_item"))
         return Outcome(usage=budget.usage, degraded=tuple(sorted(degraded)), prompt=used)
 
-    def _one(self, model: LanguageModel, state: State, place: int, budget: Budget) -> Reason:
+    def _one(self, model: LanguageModel, state: State, place: int, budget: Budget) -> tuple[Reason, int]:
         pick, catalogue, understood = state.ranking.picks[place], self.box.catalogue, state.understood
         citable = [row for row, _ in (*pick.history, *pick.resembles)]
         citable += [row for fit in pick.fits for row in understood.preferences[fit.preference].evidence]
@@ -117,11 +115,14 @@ class Explain:
         answer = model.ask(prompt, ExplainAnswer, budget)
         return self._grounded(answer, pick, state, citable)
 
-    def _grounded(self, answer: ExplainAnswer, pick: Pick, state: State, citable: list[int]) -> Reason:
-        """The model's reason without what the evidence does not hold. Raises ModelMisbehaved when nothing is left."""
+    def _grounded(self, answer: ExplainAnswer, pick: Pick, state: State, citable: list[int]) -> tuple[Reason, int]:
+        """The model's reason without what the evidence does not hold, and how many of its references that were.
+
+        Raises ModelMisbehaved when nothing is left.
+        """
         catalogue, preferences = self.box.catalogue, state.understood.preferences
-        cited = dict.fromkeys(catalogue.resolve(reference) for reference in answer.evidence)
-        kept = tuple(row for row in cited if row is not None and row in citable)
+        cited = [catalogue.resolve(reference) for reference in answer.evidence]
+        kept = [row for row in cited if row is not None and row in citable]
         allowed = {pick.row, *citable}
         if not answer.reason.strip() or strangers(answer.reason, allowed, catalogue):
             raise ModelMisbehaved("the chat model named items that are not among the evidence")
@@ -130,7 +131,8 @@ class Explain:
             for s in answer.steps
             if 1 <= s.preference <= len(preferences) and not strangers(s.why, allowed, catalogue)
         )
-        return Reason(answer.reason.strip(), steps, kept, "model")
+        dropped = len(cited) - len(kept) + len(answer.steps) - len(steps)
+        return Reason(answer.reason.strip(), steps, tuple(dict.fromkeys(kept)), "model"), dropped
 
     def _send(self, runtime: Runtime[Context], place: int, pick: Pick, reason: Reason) -> None:
         item_id = self.box.catalogue.ids[pick.row]
@@ -139,12 +141,3 @@ class Explain:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value if isinstance(value, int | float | bool) else str(value) for name, value in values.items()}
-
-
-def wanted_reasons(context: Context | None, model: bool) -> str:
-    wanted = context.reasons if context else None
-    if wanted is None:
-        return "model" if model else "plain"
-    if wanted not in MODES:
-        raise BadInput(f"cannot give reasons {wanted!r}: choose one of {', '.join(MODES)}")
-    return wanted

@@ -5,12 +5,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
 from duetto import prompts
-from duetto.errors import BadInput, ModelMisbehaved
+from duetto.errors import ModelMisbehaved
+from duetto.graph.input import the_message, the_user, wanted_k, wanted_reasons
 from duetto.graph.state import ConstraintInForce, Context, Outcome, State, Understood, since
 from duetto.tools.agent_tools import Toolbox
 from duetto.tools.chat.budget import Usage, remaining
@@ -21,7 +21,7 @@ from duetto.tools.histories import History
 from duetto.tools.language import Constraint, Intent, Preference, Understanding
 from duetto.tools.plain.preferences import preferences as plain_preferences
 from duetto.tools.plain.understand import PlainReader
-from duetto.tools.predicate import Compare, Operator
+from duetto.tools.predicate import Compare, Operator, to_json
 
 
 class PreferenceAnswer(BaseModel):
@@ -63,6 +63,8 @@ class ExtractPreferences:
         deadline = time.monotonic() + limits.turn_seconds
         message = the_message(state.message, state.messages, limits.message_chars)
         user = the_user(state.user, runtime.context)
+        k = wanted_k(runtime.context, limits.top_k, limits.max_top_k)
+        reasons = wanted_reasons(runtime.context, self.model is not None)
         history = self.box.history(user, state.liked, state.disliked)
         meaning = self.reader.read(message)
         outcome = Outcome()
@@ -76,9 +78,10 @@ class ExtractPreferences:
         constraints = in_force(state.constraints, meaning)
         degraded = outcome.degraded + refused
         if meaning.dropped:
-            degraded += (f"{meaning.dropped} references of the model matched no item of the history and were dropped",)
+            degraded += (f"references of the model that matched no item it may name, dropped: {meaning.dropped}",)
         outcome = replace(outcome, ms=since(started), degraded=degraded)
-        understood = Understood(user, message, history, meaning, where(constraints), deadline, outcome)
+        filters = where([*constraints, *self._examples(meaning.alike)])
+        understood = Understood(user, message, history, meaning, filters, k, reasons, deadline, outcome)
         return {
             "understood": understood,
             "turn": state.turn + 1,
@@ -86,6 +89,11 @@ class ExtractPreferences:
             "liked": self._merged(state.liked, meaning.liked, meaning.disliked),
             "disliked": self._merged(state.disliked, meaning.disliked, meaning.liked),
         }
+
+    def _examples(self, rows: tuple[int, ...]) -> list[dict[str, Any]]:
+        """Whoever asks for something like an item does not ask for that item."""
+        ids = tuple(self.box.catalogue.ids[row] for row in rows)
+        return [{"where": to_json(Compare("item_id", "not_in", ids))}] if ids else []
 
     def _merged(self, kept: list[str | int], new: tuple[int, ...], opposite: tuple[int, ...]) -> list[str | int]:
         """Feedback so far with this turn's; what was taken back by its opposite is gone."""
@@ -146,30 +154,3 @@ class ExtractPreferences:
 def _value(constraint: ConstraintAnswer) -> Any:
     several = constraint.operator in ("in", "not_in")
     return tuple(constraint.values) if several else constraint.values[0]
-
-
-def the_message(message: str | None, messages: list[AnyMessage], most: int) -> str:
-    """The turn's text: `message`, else the last of `messages` if a human said it, else "" for a silent visitor.
-
-    Raises BadInput when something was said but it is empty, too long, or not text.
-    """
-    said: object = message
-    if said is None and messages and isinstance(messages[-1], HumanMessage):
-        said = str(messages[-1].text)
-    if said is None:
-        return ""
-    if not isinstance(said, str):
-        raise BadInput(f"cannot read a message of type {type(said).__name__}: send text")
-    if not said.strip():
-        raise BadInput("cannot answer an empty message: say what you look for, or send no message at all")
-    if len(said) > most:
-        raise BadInput(f"cannot read a message of {len(said):,} characters: the most is {most:,}, so shorten it")
-    return said.strip()
-
-
-def the_user(user: object, context: Context | None) -> str | int | None:
-    """The input's user, else the context's, else nobody."""
-    chosen = user if user is not None else context.user if context else None
-    if chosen is None or (isinstance(chosen, str | int) and not isinstance(chosen, bool)):
-        return chosen
-    raise BadInput(f"cannot take {chosen!r} for a user: give the user's id as text or as a whole number")

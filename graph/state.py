@@ -6,7 +6,7 @@ neither costs disk nor leaks into the next turn.
 
 import time
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels import UntrackedValue
@@ -47,6 +47,8 @@ class Understood:
     history: History
     meaning: Understanding
     where: dict[str, Any] | None
+    k: int
+    reasons: Literal["none", "plain", "model"]
     deadline: float  # time.monotonic() by which the turn's model calls must have ended
     outcome: Outcome
 
@@ -112,7 +114,7 @@ class State:
 
     # scratch; each written by the node named
     understood: Annotated[Understood, UntrackedValue(Understood)] = Understood(  # extract_preferences
-        None, "", NOBODY, Understanding(), None, 0.0, Outcome()
+        None, "", NOBODY, Understanding(), None, 1, "none", 0.0, Outcome()
     )
     written: Annotated[Written, UntrackedValue(Written)] = Written()  # write_queries
     found: Annotated[Found, UntrackedValue(Found)] = Found()  # retrieve

@@ -65,13 +65,16 @@ class WriteQueries:
             note = f"queries are plain: {error}"
             return Written(plain, Outcome(usage=budget.usage, degraded=(note,), prompt=used))
         wish = understood.meaning.wish
+        unknown = sum(not 0 <= entry.serves <= len(understood.preferences) for entry in answer.queries)
+        note = f"queries of the model that name no known preference, taken to serve the request: {unknown}"
         found = [SearchQuery(wish, REQUEST)] if wish else []  # the person's own words always search too
         for entry in answer.queries:
             text = entry.query.strip()[:300]
             served = understood.preferences[entry.serves - 1].text if self._known(entry.serves, understood) else REQUEST
             if text and text.lower() not in {query.text.lower() for query in found}:
                 found.append(SearchQuery(text, served))
-        return Written(tuple(found[: limits.queries]), Outcome(usage=budget.usage, prompt=used))
+        degraded = (note,) if unknown else ()
+        return Written(tuple(found[: limits.queries]), Outcome(usage=budget.usage, degraded=degraded, prompt=used))
 
     def _known(self, number: int, understood: Understood) -> bool:
         return 1 <= number <= len(understood.preferences)

@@ -141,7 +141,7 @@ def _embedded(
     if usable and previous is not None and catalogue.ids == previous.catalogue.ids and np.array_equal(hashes, previous.texts):
         return previous.lsa, previous.vectors, 0
     if embedder is None:
-        lsa = Lsa.fit(texts)
+        lsa = Lsa.fit(texts, min(limits.lsa_dimensions, max(32, len(texts) // 4)))
         return (
             lsa,
             embed_items(lsa, texts, limits.embed_batch, progress.stage("embedding items", len(texts))),

@@ -22,11 +22,11 @@ def reason(pick: Pick, preferences: tuple[Preference, ...], wish: str, catalogue
         clauses.append(_match(pick, wish, catalogue))
     history = [row for row, share in pick.history if share >= CITED_SHARE][:2]
     if history and pick.parts.get("als", 0.0) > 0:
-        clauses.append(f"People's histories link it with {_titles(history, catalogue)}, which you have.")
+        clauses.append(f"Other people's histories link it with {_titles(history, catalogue)} from yours.")
         cited += history
     elif pick.resembles and pick.parts.get("taste", 0.0) > 0:
         near = [row for row, _ in pick.resembles][:2]
-        clauses.append(f"Its text is close to that of {_titles(near, catalogue)}, which you have.")
+        clauses.append(f"Its text is close to that of {_titles(near, catalogue)} from your history.")
         cited += near
     met = next((fit for fit in pick.fits if fit.fitness >= FITS), None)
     if met is not None:

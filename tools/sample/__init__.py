@@ -29,7 +29,7 @@ def films() -> pl.DataFrame:
 
 
 def interactions(seed: int = 7, people: int = 600) -> pl.DataFrame:
-    """Synthetic histories: user_id, item_id, rating (1 to 5 in halves), timestamp (seconds, growing for a person)."""
+    """Synthetic histories: user_id, item_id, rating (1 to 5 in halves), timestamp (seconds, growing for a person), position."""
     rng = np.random.default_rng(seed)
     catalogue = films()
     likeness = _likeness(catalogue, rng)
@@ -53,8 +53,9 @@ def interactions(seed: int = 7, people: int = 600) -> pl.DataFrame:
         "item_id": catalogue["item_id"].to_numpy()[chosen[kept]],
         "rating": rating[kept],
         "timestamp": when[kept],
+        "position": np.nonzero(kept)[1],
     }
-    types = {"user_id": pl.String, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64}
+    types = {"user_id": pl.String, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64, "position": pl.Int64}
     return pl.DataFrame(columns, types)
 
 

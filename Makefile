@@ -1,0 +1,43 @@
+# The same commands at home, in CI and in the README. Only python3 (3.11 or newer) and make are needed.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+OUT := .
+
+.PHONY: demo test check bench eval soak local clean
+
+demo: $(VENV)/.core
+	$(VENV)/bin/duetto demo
+
+test: $(VENV)/.dev
+	$(PYTHON) -m pytest -q
+
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+bench: $(VENV)/.core
+	$(PYTHON) -m duetto.bench --out $(OUT)/bench.json
+
+local: $(VENV)/.local
+
+$(VENV)/bin/python:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "duetto needs Python 3.11 or newer as python3" >&2; exit 2; }
+	python3 -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e ".[dev]"
+	@touch $(VENV)/.core $@
+
+$(VENV)/.local: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e ".[dev,local]"
+	@touch $(VENV)/.core $(VENV)/.dev $@
+
+clean:
+	rm -rf $(VENV)

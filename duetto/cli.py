@@ -1,0 +1,235 @@
+"""The command line."""
+
+import json
+import sys
+import uuid
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from duetto.errors import BadInput, DuettoError
+
+if TYPE_CHECKING:
+    from duetto.settings import Settings
+    from duetto.wiring import Graph
+
+app = typer.Typer(
+    help="A conversational, explainable recommender: a language model and the crowd, over the whole catalogue.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+IndexOption = Annotated[str, typer.Option("--index", help="The index's folder, or `sample`.")]
+UserOption = Annotated[str | None, typer.Option("--user", help="Who speaks; an id of the log, or nobody.")]
+KOption = Annotated[int | None, typer.Option("-k", help="How many items.")]
+ReasonsOption = Annotated[str | None, typer.Option("--reasons", help="none, plain or model.")]
+ModelHint = "The chat model is DUETTO_MODEL (with OPENAI_API_KEY or OPENAI_BASE_URL); without one, plain twins speak."
+
+
+@app.command()
+def demo() -> None:
+    """Build the embedded sample on first use and play a session of two turns."""
+    from duetto import show, wiring
+
+    settings = _settings()
+    if not (settings.sample / "CURRENT").exists():
+        out.print("Building the sample index: 483 films, and 600 people who are [bold]synthetic[/bold].")
+        with show.Bars(err) as bars:
+            wiring.build_sample(settings, bars)
+    graph = wiring.open_graph(wiring.SAMPLE, _memory(), settings=settings)
+    user, thread = "p007", f"demo-{uuid.uuid4()}"
+    for message in (
+        "a mind-bending science fiction film, but no horror",
+        "I loved Blade Runner! Something newer than 1995, under 165 minutes",
+    ):
+        out.print()
+        out.print(show.said(user, message))
+        answer = _turn(graph, user, message, thread, k=5)
+        out.print(show.turn(answer))
+    out.print(
+        "\nThe films are real, the people are synthetic. Next, try:\n"
+        '  duetto ask "a warm comedy about friendship" --index sample --user p042 --steps\n'
+        "  duetto chat --index sample --user p042\n"
+        "  duetto build --items items.csv --interactions log.csv --index my-index",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def build(
+    items: Annotated[Path, typer.Option("--items", help="The catalogue: CSV, Parquet, JSONL; MovieLens; Amazon metadata.")],
+    interactions: Annotated[Path, typer.Option("--interactions", help="The log: CSV, Parquet, JSONL; MovieLens; Amazon reviews.")],
+    index: Annotated[Path, typer.Option("--index", help="The folder to build into.")],
+    embedder: Annotated[str, typer.Option("--embedder", help="lsa, minilm or openai:MODEL.")] = "lsa",
+    descriptions: Annotated[Path | None, typer.Option("--descriptions", help="item_id, description, queries.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Any unknown item id is an error.")] = False,
+) -> None:
+    """Make an index from a catalogue and an interaction log."""
+    from duetto import show, wiring
+
+    settings = _settings()
+    with show.Bars(err) as bars:
+        made = wiring.build_index(
+            items, interactions, index, embedder=embedder, descriptions=descriptions, strict=strict,
+            settings=settings, progress=bars,
+        )  # fmt: skip
+    out.print(show.manifest(made.manifest.model_dump(), made.version))
+    out.print(f'\nNext: duetto ask "..." --index {index} --user {made.histories.users[0]}', soft_wrap=True)
+
+
+@app.command()
+def inspect(index: IndexOption, as_json: Annotated[bool, typer.Option("--json", help="The manifest as JSON.")] = False) -> None:
+    """Show what an index is made of."""
+    from duetto import show, wiring
+    from duetto.tools.index import manifest_of
+
+    manifest, folder = manifest_of(wiring.index_root(index, _settings()))
+    if as_json:
+        typer.echo(manifest.model_dump_json(indent=1))
+    else:
+        out.print(show.manifest(manifest.model_dump(), folder.name))
+
+
+@app.command(epilog=ModelHint)
+def ask(
+    index: IndexOption,
+    message: Annotated[str | None, typer.Argument(help="What you look for; none at all is a silent visit.")] = None,
+    user: UserOption = None,
+    thread: Annotated[str | None, typer.Option("--thread", help="Continue this conversation.")] = None,
+    k: KOption = None,
+    reasons: ReasonsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object; its schema is docs/turn.schema.json.")] = False,
+    steps: Annotated[bool, typer.Option("--steps", help="The steps behind each reason.")] = False,
+) -> None:
+    """One turn: a ranking with reasons."""
+    from duetto import show, wiring
+
+    settings = _settings()
+    _check_thread(thread)
+    threads = wiring.open_threads(settings) if thread else None
+    try:
+        graph = wiring.open_graph(index, threads, settings=settings)
+        answer = _turn(graph, user, message, thread, k=k, reasons=reasons)
+    finally:
+        if threads is not None:
+            threads.close()
+    if as_json:
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+    else:
+        out.print(show.turn(answer, steps))
+
+
+@app.command(epilog=ModelHint)
+def chat(
+    index: IndexOption,
+    user: UserOption = None,
+    thread: Annotated[str | None, typer.Option("--thread", help="Which conversation; by default this person's last.")] = None,
+    k: KOption = None,
+    reasons: ReasonsOption = None,
+) -> None:
+    """A conversation; it survives a restart. /new starts another one, /quit leaves."""
+    from duetto import wiring
+
+    settings = _settings()
+    thread = thread or f"chat-{user or 'nobody'}"
+    _check_thread(thread)
+    with closing(wiring.open_threads(settings)) as threads:
+        graph = wiring.open_graph(index, threads, settings=settings)
+        turns = graph.get_state(_config(thread)).values.get("turn", 0)
+        greeting = f"going on after {turns} turns" if turns else "a new conversation"
+        out.print(f"[dim]{thread}: {greeting}; /new starts another, /quit leaves[/dim]")
+        while (message := _heard()) is not None:
+            if message == "/new":
+                thread = f"chat-{user or 'nobody'}-{uuid.uuid4().hex[:8]}"
+                out.print(f"[dim]{thread}: a new conversation[/dim]")
+            elif message == "/quit":
+                break
+            elif message:
+                try:
+                    _stream(graph, user, message, thread, k, reasons)
+                except BadInput as error:
+                    err.print(f"duetto: {error}", markup=False)
+
+
+def _heard() -> str | None:
+    """The next line the person types, None at the end of input."""
+    try:
+        return out.input("[green]> [/green]").strip()
+    except (EOFError, KeyboardInterrupt):
+        return None
+
+
+def _stream(graph: "Graph", user: str | None, message: str, thread: str, k: int | None, reasons: str | None) -> None:
+    """Prints the ranking as soon as it exists, then each reason as it arrives."""
+    from duetto import show
+
+    given: Any = {"user": user, "message": message}
+    ranked: dict[str, str] = {}
+    answer: dict[str, Any] = {}
+    modes: Any = ["updates", "custom"]
+    for mode, event in graph.stream(given, _config(thread), context=_context(k, reasons), stream_mode=modes):
+        if mode == "custom" and event["event"] == "ranking":
+            for item in event["recommendations"]:
+                ranked[str(item["item_id"])] = item["title"]
+                out.print(f"{item['rank']:>2}. {item['title']}", markup=False, style="bold")
+        elif mode == "custom" and event["event"] == "reason":
+            out.print(f"    {ranked[str(event['item_id'])]}: {event['reason']}", markup=False)
+        elif mode == "updates" and "answer" in event:
+            answer = event["answer"]["answer"]
+    if not ranked:
+        out.print(answer["reply"], markup=False)
+    for line in show.footer(answer)[1:]:
+        out.print(line)
+
+
+def _turn(
+    graph: "Graph", user: str | None, message: str | None, thread: str | None, k: int | None = None, reasons: str | None = None
+) -> dict[str, Any]:
+    given: Any = {"user": user, "message": message}
+    answer: dict[str, Any] = graph.invoke(given, _config(thread), context=_context(k, reasons))["answer"]
+    return answer
+
+
+def _config(thread: str | None) -> Any:
+    return {"run_name": "turn", "run_id": uuid.uuid4(), "configurable": {"thread_id": thread} if thread else {}}
+
+
+def _context(k: int | None, reasons: str | None) -> Any:
+    return {"k": k, "reasons": reasons}
+
+
+def _check_thread(thread: str | None) -> None:
+    if thread is not None and not 0 < len(thread.strip()) <= 200:
+        raise BadInput("cannot use that thread: give it a name of 1 to 200 characters")
+
+
+def _settings() -> "Settings":
+    from duetto.settings import Settings
+
+    return Settings.from_environment()
+
+
+def _memory() -> Any:
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    return InMemorySaver()
+
+
+def main() -> None:
+    """Runs a command; what the caller did wrong is told in one sentence, with exit code 2."""
+    try:
+        app()
+    except DuettoError as error:
+        err.print(f"duetto: {error}", markup=False, soft_wrap=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

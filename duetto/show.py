@@ -1,0 +1,113 @@
+"""What a terminal shows of a turn and of an index."""
+
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from duetto.tools.indexing import Advance
+
+LANGUAGE, CROWD = "cyan", "magenta"
+BAR = 10
+
+
+class Bars:
+    """Progress bars with counts and time left; usable as `duetto.tools.indexing.Progress`."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("left"), TimeRemainingColumn(), console=console,
+        )  # fmt: skip
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def stage(self, name: str, total: int) -> Advance:
+        task = self._progress.add_task(name, total=total)
+        return lambda done: self._progress.advance(task, done)
+
+
+def turn(answer: dict[str, Any], steps: bool = False) -> RenderableType:
+    """The whole answer: what was understood, the ranking with reasons and voices, timings and what degraded."""
+    return Group(heading(answer), *[recommendation(r, steps) for r in answer["recommendations"]], *footer(answer))
+
+
+def heading(answer: dict[str, Any]) -> RenderableType:
+    lines = [escape(answer["reply"].splitlines()[0])]
+    if answer["preferences"]:
+        tastes = ", ".join(f"{p['preference']} ({p['weight']:.2f})" for p in answer["preferences"])
+        lines.append(f"[dim]your taste, as I see it: {escape(tastes)}[/dim]")
+    if answer["queries"]:
+        queries = "; ".join(f"“{q['query']}”" if len(q["query"]) <= 80 else q["serves"] for q in answer["queries"])
+        lines.append(f"[dim]searched for: {escape(queries)}[/dim]")
+    return Text.from_markup("\n".join(lines))
+
+
+def recommendation(item: dict[str, Any], steps: bool = False) -> RenderableType:
+    year = item["attributes"].get("year")
+    title = f"{item['rank']:>2}. [bold]{escape(item['title'])}[/bold]" + (f" ({year})" if year else "")
+    lines: list[RenderableType] = [Text.assemble(bar(item["weights"]), "  ", Text.from_markup(title))]
+    if item["reason"]:
+        lines.append(Padding(Text(item["reason"]), (0, 0, 0, BAR + 6)))
+    if steps:
+        lines += [
+            Padding(Text(f"{s['preference']}: {s['why']}; fits better than {s['fitness']:.0%} of the catalogue: {s['likelihood']}", "dim"), (0, 0, 0, BAR + 6))
+            for s in item["steps"]
+        ]  # fmt: skip
+    return Group(*lines)
+
+
+def bar(weights: dict[str, float]) -> Text:
+    """Each voice's share of an item's score, as one bar."""
+    language = round(BAR * weights["language"])
+    return Text.assemble(("█" * language, LANGUAGE), ("░" * (BAR - language), CROWD))
+
+
+def legend() -> Text:
+    return Text.assemble(("█ language voice", LANGUAGE), "   ", ("░ crowd", CROWD))
+
+
+def footer(answer: dict[str, Any]) -> list[RenderableType]:
+    spent = answer["usage"]
+    times = ", ".join(f"{node} {ms:.0f}" for node, ms in answer["timings_ms"].items())
+    calls = f"{spent['calls']} model calls, {spent['input_tokens'] + spent['output_tokens']} tokens"
+    price = "" if spent["cost"] is None else f", cost {spent['cost']:.5f}"
+    lines: list[RenderableType] = [legend(), Text(f"ms: {times} | {calls}{price}", style="dim")]
+    lines += [Text(f"degraded: {note}", style="yellow") for note in answer["degraded"]]
+    return lines
+
+
+def said(user: object, message: str) -> RenderableType:
+    return Panel(Text(message), title=f"{user} says", title_align="left", border_style="green", expand=False)
+
+
+def manifest(manifest: dict[str, Any], version: str) -> RenderableType:
+    """An index's manifest, readably."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("version", version)
+    table.add_row("built", f"{manifest['created']} by duetto {manifest['duetto']} (format {manifest['format']})")
+    for name, count in manifest["counts"].items():
+        table.add_row(name.replace("_", " "), f"{count:,}")
+    table.add_row("embedder", f"{manifest['embedder']}, {manifest['dimensions']} dimensions")
+    table.add_row("columns", ", ".join(f"{name} ({kind})" for name, kind in manifest["columns"].items()))
+    table.add_row("crowd", ", ".join(f"{name} {value}" for name, value in manifest["crowd"].items()))
+    tried = manifest["crowd_validation"]
+    if tried:
+        best = max(tried, key=tried.__getitem__)
+        table.add_row("chosen among", f"{len(tried)} settings by NDCG@10 on held-out items, {min(tried.values())} to {tried[best]}")
+    fitted = manifest["fusion"]["fitted_on"]
+    people = ", ".join(f"{situation}: {n:,} held-out items" for situation, n in fitted.items())
+    table.add_row("weights of the voices", f"fitted on {people}" if people else "defaults (too small a log to fit them)")
+    table.add_row("seconds", ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in manifest["seconds"].items()))
+    table.add_row("files", ", ".join(manifest["files"]))
+    return table
