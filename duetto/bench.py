@@ -18,7 +18,7 @@ from typing import Any
 from duetto import wiring
 from duetto.evals.timing import percentiles
 from duetto.graph.build import build
-from duetto.graph.state import Explained, Found, Gathered, Ranking, Written
+from duetto.graph.state import Context, Explained, Found, Gathered, Ranking, Written
 from duetto.settings import Settings
 
 MESSAGES = ("a dark thriller about a heist", "something funny and warm", "war stories, nothing before 1980", None)
@@ -34,7 +34,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = replace(Settings(), cache=Path(folder), data=Path(folder))
-        report = {"machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.machine()}}
+        report: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.machine()}}
         report |= _build(given, settings)
         report |= _turns(report["index"], settings)
         report["parallel_step"] = _parallel()
@@ -81,7 +81,7 @@ def _turns(index: str, settings: Settings) -> dict[str, Any]:
 
     def turn(n: int) -> None:
         given: Any = {"user": users[n * 7 % len(users)], "message": MESSAGES[n % len(MESSAGES)]}
-        answer = graph.invoke(given, _thread(n), context={"reasons": "plain"})["answer"]  # type: ignore[arg-type]
+        answer = graph.invoke(given, _thread(n), context=Context(reasons="plain"))["answer"]
         for node, ms in answer["timings_ms"].items():
             nodes.setdefault(node, []).append(ms)
 

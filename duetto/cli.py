@@ -41,9 +41,9 @@ def demo() -> None:
         with show.Bars(err) as bars:
             wiring.build_sample(settings, bars)
     graph = wiring.open_graph(wiring.SAMPLE, _memory(), settings=settings)
-    user, thread = "p007", f"demo-{uuid.uuid4()}"
+    user, thread = "p100", f"demo-{uuid.uuid4()}"
     for message in (
-        "a mind-bending science fiction film, but no horror",
+        "something dark and clever, but no horror",
         "I loved Blade Runner! Something newer than 1995, under 165 minutes",
     ):
         out.print()
@@ -171,7 +171,8 @@ def _stream(graph: "Graph", user: str | None, message: str, thread: str, k: int 
     ranked: dict[str, str] = {}
     answer: dict[str, Any] = {}
     modes: Any = ["updates", "custom"]
-    for mode, event in graph.stream(given, _config(thread), context=_context(k, reasons), stream_mode=modes):
+    stream: Any = graph.stream(given, _config(thread), context=_context(k, reasons), stream_mode=modes)
+    for mode, event in stream:
         if mode == "custom" and event["event"] == "ranking":
             for item in event["recommendations"]:
                 ranked[str(item["item_id"])] = item["title"]
@@ -219,10 +220,10 @@ def _memory() -> Any:
     return InMemorySaver()
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Runs a command; what the caller did wrong is told in one sentence, with exit code 2."""
     try:
-        app()
+        app(arguments)
     except DuettoError as error:
         err.print(f"duetto: {error}", markup=False, soft_wrap=True)
         sys.exit(2)

@@ -39,7 +39,9 @@ class Settings:
     @property
     def sample(self) -> Path:
         """Where the embedded sample's index lives."""
-        return self.cache / "sample"
+        from duetto import __version__
+
+        return self.cache / f"sample-{__version__}"
 
     @property
     def threads(self) -> Path:

@@ -61,7 +61,7 @@ def recommendation(item: dict[str, Any], steps: bool = False) -> RenderableType:
         lines.append(Padding(Text(item["reason"]), (0, 0, 0, BAR + 6)))
     if steps:
         lines += [
-            Padding(Text(f"{s['preference']}: {s['why']}; fits better than {s['fitness']:.0%} of the catalogue: {s['likelihood']}", "dim"), (0, 0, 0, BAR + 6))
+            Padding(Text(f"{s['preference']}: {s['why']}; fitness {s['fitness']:.2f}, so the likelihood is {s['likelihood']}", "dim"), (0, 0, 0, BAR + 6))
             for s in item["steps"]
         ]  # fmt: skip
     return Group(*lines)

@@ -1,5 +1,7 @@
 """The composition root: the only place that chooses implementations."""
 
+import asyncio
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -56,7 +58,7 @@ def open_graph(
         write_queries=WriteQueries(box, model),
         retrieve=Retrieve(search_catalogue(box)),
         collaborate=Collaborate(recommend_from_history(box)),
-        rerank=Rerank(box, loaded.weights),
+        rerank=Rerank(box, loaded.weights, loaded.features),
         explain=Explain(box, model),
         answer=Reply(loaded.catalogue, loaded.version, model.price if model else None),
         checkpointer=checkpointer,
@@ -72,8 +74,16 @@ def open_tools(index: str | Path, settings: Settings | None = None) -> list[Base
     return [search_catalogue(box), recommend_from_history(box), catalogue_facts(box)]
 
 
-def studio_graph() -> Graph:
-    """What `langgraph dev` serves (it brings its own checkpointer): the index DUETTO_INDEX names, else the sample."""
+async def studio_graph() -> Graph:
+    """What `langgraph dev` serves (it brings its own checkpointer): the index DUETTO_INDEX names, else the sample.
+
+    The server calls this on its event loop, for every run: so it opens the index once, in a thread.
+    """
+    return await asyncio.to_thread(_studio_graph)
+
+
+@cache
+def _studio_graph() -> Graph:
     settings = Settings.from_environment()
     return open_graph(settings.index, settings=settings)
 

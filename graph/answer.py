@@ -205,7 +205,7 @@ class Reply:
         if not recommendations and (state.found.heard is None or state.ranking.outcome.degraded):
             return "I could not search the catalogue just now, so I have nothing to recommend; please ask again."
         if not recommendations:
-            why = f" with {limited}" if limited else ""
+            why = f" ({limited})" if limited else ""
             return f"I found nothing in the catalogue{why} that you do not have already."
         opening = f"Here is what I found ({limited}):" if limited else "Here is what I found:"
         lines = [f"{r.rank}. {r.title}{_year(r)}" + (f" - {r.reason}" if r.reason else "") for r in recommendations]

@@ -26,6 +26,9 @@ class Retrieve:
         started = time.perf_counter()
         queries = [query.text for query in state.written.queries]
         heard, degraded = _run(self.search_catalogue, "the vector search", state, queries=queries)
+        if heard is not None and heard.unheard:
+            unknown = "; ".join(f"“{query[:80]}”" for query in heard.unheard)
+            degraded += (f"no word of {unknown} occurs in the catalogue, so it was not searched for",)
         return {"found": Found(heard, Outcome(since(started), degraded=degraded))}
 
 

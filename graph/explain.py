@@ -75,8 +75,8 @@ class Explain:
                 place = asked[done]
                 try:
                     reasons[place], dropped = done.result()
-                    if dropped:
-                        degraded.append(f"reason {place + 1}: references of the model that rest on no evidence, dropped: {dropped}")
+                    note = f"reason {place + 1}: references of the model that rest on no evidence, dropped: {dropped}"
+                    degraded += [note] if dropped else []
                 except ModelMisbehaved as error:
                     degraded.append(f"reason {place + 1} is plain: {error}")
                 self._send(runtime, place, state.ranking.picks[place], reasons[place])

@@ -21,7 +21,7 @@ from duetto.tools.histories import History
 from duetto.tools.language import Constraint, Intent, Preference, Understanding
 from duetto.tools.plain.preferences import preferences as plain_preferences
 from duetto.tools.plain.understand import PlainReader
-from duetto.tools.predicate import Compare, Operator, to_json
+from duetto.tools.predicate import Compare, Operator, from_json, to_json
 
 
 class PreferenceAnswer(BaseModel):
@@ -75,8 +75,9 @@ class ExtractPreferences:
         history = history.with_feedback(list(meaning.liked), list(meaning.disliked))
         if not meaning.preferences and meaning.intent == "recommend":
             meaning = replace(meaning, preferences=plain_preferences(history, self.features, limits.preferences))
-        constraints = in_force(state.constraints, meaning)
-        degraded = outcome.degraded + refused
+        kept, lost = self._checkable(state.constraints)
+        constraints = in_force(kept, meaning)
+        degraded = outcome.degraded + refused + lost
         if meaning.dropped:
             degraded += (f"references of the model that matched no item it may name, dropped: {meaning.dropped}",)
         outcome = replace(outcome, ms=since(started), degraded=degraded)
@@ -89,6 +90,12 @@ class ExtractPreferences:
             "liked": self._merged(state.liked, meaning.liked, meaning.disliked),
             "disliked": self._merged(state.disliked, meaning.disliked, meaning.liked),
         }
+
+    def _checkable(self, kept: list[ConstraintInForce]) -> tuple[list[ConstraintInForce], tuple[str, ...]]:
+        """Earlier constraints that the catalogue, perhaps rebuilt since, can check; a sentence for each other one."""
+        parsed = Understanding(set=tuple(Constraint(c["said"], from_json(c["where"])) for c in kept))
+        still, lost = checked(parsed, self.box.catalogue)
+        return [{"said": c.said, "where": to_json(c.predicate)} for c in still.set], lost
 
     def _examples(self, rows: tuple[int, ...]) -> list[dict[str, Any]]:
         """Whoever asks for something like an item does not ask for that item."""

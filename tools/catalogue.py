@@ -32,7 +32,9 @@ class Catalogue:
     @classmethod
     def of(cls, table: pl.DataFrame) -> "Catalogue":
         """`table` has item_id, title and any other columns; raises BadInput for ids equal after str()."""
-        return cls(table, {name: kind_of(table[name]) for name in table.columns})
+        made = cls(table, {name: kind_of(table[name]) for name in table.columns})
+        _ = made._rows
+        return made
 
     def __len__(self) -> int:
         return self.table.height
@@ -72,11 +74,13 @@ class Catalogue:
 
         42% of the references written by models in a peer's threads were ids in such decoration.
         """
-        bare = str(reference).strip(_PUNCTUATION)
-        for form in (str(reference).strip(), bare, _LABEL.sub("", bare).strip(_PUNCTUATION)):
+        whole = str(reference).strip()
+        bare = whole.strip(_PUNCTUATION)
+        for form in (whole, bare, _LABEL.sub("", bare).strip(_PUNCTUATION)):
             if (row := self.row(form)) is not None:
                 return row
-        return self._titles.get(bare.casefold())
+        titled = (self._titles.get(form.casefold()) for form in (whole, whole.strip("\"'`<>[]{} "), bare))
+        return next((row for row in titled if row is not None), None)
 
     @cached_property
     def _titles(self) -> dict[str, int]:

@@ -66,7 +66,7 @@ class Histories:
         rows = pl.DataFrame({"item_id": ids}).join(lookup, on="item_id", how="left", maintain_order="left")["row"]
         counts = np.bincount(ordered["person"].to_numpy()) if ordered.height else np.zeros(0, np.int64)
         disliked = np.zeros(ordered.height, dtype=np.bool_)
-        if "rating" in ordered.columns and ordered.height:
+        if "rating" in ordered.columns and ordered["rating"].count():
             ratings = ordered["rating"].to_numpy().astype(np.float64)
             disliked = np.nan_to_num(ratings, nan=np.inf) < (np.nanmin(ratings) + np.nanmax(ratings)) / 2
         users = ordered.unique("person", keep="first", maintain_order=True)["user_id"].to_list()

@@ -165,7 +165,7 @@ def _embedded(
 
 def _described(items: pl.DataFrame, descriptions: pl.DataFrame | None, limits: Limits, strict: bool) -> tuple[pl.DataFrame, int]:
     """Items with `description` and `queries` of the enrichment file, which wins over columns of those names."""
-    if descriptions is None:
+    if descriptions is None or descriptions.is_empty():
         return items, 0
     key = pl.col("item_id").cast(pl.String)
     enrichment = descriptions.with_columns(_key=key).drop("item_id")
@@ -184,6 +184,8 @@ def _known(interactions: pl.DataFrame, catalogue: Catalogue, limits: Limits, str
     known = interactions.filter(pl.col("item_id").cast(pl.String).is_in(ids.implode()))
     lost = interactions.height - known.height
     _judge(lost, interactions.height, "interactions", limits, strict)
+    if known.is_empty():
+        raise BadInput("cannot build: there is no interaction with an item of the catalogue; give a log that has some")
     return known, lost
 
 

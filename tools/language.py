@@ -11,11 +11,16 @@ REQUEST = "request"
 
 @dataclass(frozen=True)
 class Preference:
-    """One taste of a person: a phrase, its weight in (0, 1], and the history rows that show it."""
+    """One taste of a person: a phrase, its weight in (0, 1], and the history rows that show it.
+
+    `features` are those of `duetto.tools.features` it is made of, when the plain twin found it: then whether an item
+    fits is a fact and not a likeness.
+    """
 
     text: str
     weight: float
     evidence: tuple[int, ...]
+    features: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,15 @@ from duetto.tools.vector_store import Mask, Rows, Searchable
 
 @dataclass(frozen=True)
 class Heard:
-    """What one turn's queries and history say. `found[q]` are (row, cosine) of query q, best first.
+    """What one turn's queries and history say. `found[q]` are (row, cosine) of query q, best first; `unheard` are
+    queries whose words the embedder does not know: their vector is zero, and nothing is near it.
 
     `rows` are the candidates; `vectors[part]` (n, dimensions) and `moments[part]` (mean and deviation of the part's
     cosine over the catalogue) let any item be scored exactly.
     """
 
     queries: tuple[str, ...]
+    unheard: tuple[str, ...]
     found: tuple[tuple[tuple[int, float], ...], ...]
     rows: NDArray[np.int64]
     vectors: dict[str, Vectors]
@@ -43,6 +45,9 @@ class LanguageVoice:
         parts: dict[str, Vectors] = {}
         found: tuple[tuple[tuple[int, float], ...], ...] = ()
         rows: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
+        known = np.asarray(vectors.any(axis=1))
+        unheard = tuple(query for query, heard in zip(queries, known, strict=True) if not heard)
+        queries, vectors = tuple(query for query in queries if query not in unheard), vectors[known]
         if len(queries):
             parts["queries"] = vectors
             quota = max(self.limits.quota_per_query, self.limits.candidates // len(queries))
@@ -57,7 +62,7 @@ class LanguageVoice:
             rows.append(self.store.nearest(parts["taste"], self.limits.candidates, keep)[0].ravel())
         union = np.unique(np.concatenate(rows))
         moments = {part: self._moments(v) for part, v in parts.items()}
-        return Heard(queries, found, union[union >= 0], parts, moments)
+        return Heard(queries, unheard, found, union[union >= 0], parts, moments)
 
     def taste(self, newest: list[int]) -> Vectors:
         """The history vector, shape (1, dimensions); `newest` are rows, oldest first."""
@@ -87,4 +92,4 @@ class LanguageVoice:
     def _sample(self) -> Rows | None:
         if len(self.store) <= self.limits.hnsw_above:
             return None
-        return np.random.default_rng(0).choice(len(self.store), self.limits.moments_sample, replace=False)
+        return np.random.default_rng(0).choice(len(self.store), min(len(self.store), self.limits.moments_sample), replace=False)

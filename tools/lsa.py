@@ -31,14 +31,17 @@ class Lsa(Embeddings):
     @classmethod
     def fit(cls, texts: Sequence[str], dimensions: int = 256, seed: int = 0) -> "Lsa":
         """Raises BadInput when the texts hold no words at all."""
-        tfidf = _vectorizer(None, min_df=2 if len(texts) > 50 else 1)
         try:
+            tfidf = _vectorizer(_vocabulary(texts))
             weights = tfidf.fit_transform(texts)
         except ValueError as error:
             raise BadInput("cannot fit lsa: the items' titles and texts contain no words; add text columns") from error
         dimensions = max(1, min(dimensions, min(weights.shape) - 1))
-        svd = TruncatedSVD(dimensions, n_iter=4, random_state=seed).fit(weights)
-        components = np.ascontiguousarray(svd.components_.T, dtype=np.float32)
+        if weights.shape[1] == 1:  # TruncatedSVD refuses a single column
+            components = np.ones((1, 1), dtype=np.float32)
+        else:
+            svd = TruncatedSVD(dimensions, n_iter=4, random_state=seed).fit(weights)
+            components = np.ascontiguousarray(svd.components_.T, dtype=np.float32)
         vocabulary = {str(term): int(column) for term, column in tfidf.vocabulary_.items()}
         return cls(vocabulary, tfidf.idf_.astype(np.float32), components)
 
@@ -59,12 +62,18 @@ class Lsa(Embeddings):
             return cls(vocabulary, arrays["idf"], arrays["components"])
 
 
-def _vectorizer(vocabulary: dict[str, int] | None, min_df: int = 1) -> TfidfVectorizer:
+def _vocabulary(texts: Sequence[str]) -> dict[str, int]:
+    """Every word, and every pair of words that two texts share: a rare word is the most telling one of a request."""
+    counter = _vectorizer(None)
+    counts = np.bincount(counter.fit_transform(texts).indices)
+    terms = counter.get_feature_names_out()
+    kept = [term for term, count in zip(terms, counts, strict=True) if count > 1 or " " not in term]
+    return {term: column for column, term in enumerate(kept)}
+
+
+def _vectorizer(vocabulary: dict[str, int] | None) -> TfidfVectorizer:
     return TfidfVectorizer(
         vocabulary=vocabulary,
-        min_df=min_df,
-        max_df=1.0 if vocabulary else 0.5,
-        max_features=None if vocabulary else 60_000,
         ngram_range=(1, 2),
         stop_words="english",
         strip_accents="unicode",

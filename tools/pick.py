@@ -9,8 +9,9 @@ from duetto.tools.language import SearchQuery
 class Fit:
     """How one of the person's preferences bears on an item.
 
-    `attention` is its share among the preferences for this item (they sum to 1); `fitness` in 0..1 is the share of
-    the catalogue whose text fits the preference less than this item's does.
+    `attention` is its share among the preferences for this item (they sum to 1). `fitness` in 0..1 is the share of
+    the preference's features that the item has; for a preference in a model's words, the share of the catalogue whose
+    text is less like it than this item's is.
     """
 
     preference: int

@@ -1,12 +1,13 @@
 """The one filter language: the vector store, the crowd, catalogue facts and constraint deltas all speak it.
 
 A predicate is a tree of comparisons joined by and / or / not. Comparisons ignore letter case; a column that holds
-several values ("Action|Comedy", "Beauty > Hair Care") equals a value when any of its parts does. A missing value
-fails every comparison but `ne` and `not_in`.
+several values ("Action|Comedy", "Beauty > Hair Care", a list) equals a value when any of its parts does. A missing
+value fails every comparison but `ne` and `not_in`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -51,8 +52,16 @@ Predicate: TypeAlias = Compare | And | Or | Not
 
 def parts_of(column: str) -> pl.Expr:
     """The lower-cased values of a column that may hold several, as a list."""
-    text = pl.col(column).cast(pl.String).str.to_lowercase().str.replace_all(SEPARATOR, "|", literal=True)
-    return text.str.split("|").list.eval(pl.element().str.strip_chars())
+    return _parts(pl.col(column).cast(pl.String))
+
+
+def _parts(text: pl.Expr) -> pl.Expr:
+    single = text.str.to_lowercase().str.replace_all(SEPARATOR, "|", literal=True)
+    return single.str.split("|").list.eval(pl.element().str.strip_chars())
+
+
+def _text(column: str, dtype: pl.DataType) -> pl.Expr:
+    return pl.col(column).list.join("|") if isinstance(dtype, pl.List) else pl.col(column).cast(pl.String)
 
 
 def expression(predicate: Predicate, schema: Mapping[str, pl.DataType]) -> pl.Expr:
@@ -83,22 +92,24 @@ def _compare(predicate: Compare, schema: Mapping[str, pl.DataType]) -> pl.Expr:
         return _ordered(column, dtype, operator, value)
     values = value if isinstance(value, tuple) else (value,)
     if operator == "contains":
-        needle = str(value).lower()
-        return pl.col(column).cast(pl.String).str.to_lowercase().str.contains(needle, literal=True).fill_null(False)
-    if dtype == pl.String:
-        wanted = [str(v).strip().lower() for v in values]
-        whole = pl.col(column).str.strip_chars().str.to_lowercase().is_in(wanted)
-        any_part = pl.any_horizontal([pl.lit(False), *(parts_of(column).list.contains(w) for w in wanted)])
+        if isinstance(value, tuple):
+            raise BadInput(f"cannot filter {column!r} by contains {value!r}: it takes one text")
+        return _text(column, dtype).str.to_lowercase().str.contains(str(value).lower(), literal=True).fill_null(False)
+    if dtype == pl.String or isinstance(dtype, pl.List):
+        text, wanted = _text(column, dtype), [str(v).strip().lower() for v in values]
+        whole = text.str.strip_chars().str.to_lowercase().is_in(wanted)
+        any_part = pl.any_horizontal([pl.lit(False), *(_parts(text).list.contains(w) for w in wanted)])
         return whole.fill_null(False) | any_part.fill_null(False)
     side = pl.col(column).cast(pl.Float64) if dtype.is_numeric() else pl.col(column)
     return side.is_in([_as(dtype, v, column) for v in values]).fill_null(False)
 
 
 def _ordered(column: str, dtype: pl.DataType, operator: str, value: Scalar | tuple[Scalar, ...]) -> pl.Expr:
-    if isinstance(value, tuple) or dtype == pl.Boolean:
+    if isinstance(value, tuple) or isinstance(dtype, pl.List) or dtype == pl.Boolean:
         raise BadInput(f"cannot filter {column!r} by {operator} {value!r}: an order needs one number, date or text")
-    side = pl.col(column)
-    other = _as(dtype, value, column)
+    side, other = pl.col(column), _as(dtype, value, column)
+    if dtype == pl.String:
+        side, other = side.str.to_lowercase(), other.lower()
     compared: pl.Expr = {"lt": side < other, "le": side <= other, "gt": side > other, "ge": side >= other}[operator]
     return compared.fill_null(False)
 
@@ -110,13 +121,15 @@ def _as(dtype: pl.DataType, value: Scalar, column: str) -> Any:
             number = float(value)
             if np.isnan(number):
                 raise ValueError("NaN")
-            return number
+            return pl.Series([number]).cast(pl.Float32)[0] if dtype == pl.Float32 else number
         if dtype.is_temporal():
-            return pl.Series([str(value)]).cast(dtype, strict=True)[0]
+            moment = datetime.fromisoformat(str(value))
+            moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+            return moment.date() if dtype == pl.Date else moment
         if dtype == pl.Boolean:
             known = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
             return known[str(value).lower()]
-    except (ValueError, KeyError, pl.exceptions.PolarsError) as error:
+    except (ValueError, OverflowError, KeyError) as error:
         raise BadInput(f"cannot compare column {column!r} ({dtype}) with {value!r}") from error
     return str(value)
 

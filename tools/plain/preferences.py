@@ -1,5 +1,7 @@
 """A person's tastes without a language model: what their items share more than the catalogue does."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,11 +40,11 @@ def preferences(history: History, features: Features, most: int, newest: int = 5
         names = [best, *_companions(mine[shows], share, column, best)]
         free[names] = False
         evidence = tuple(int(row) for row in rows[shows][::-1][:EVIDENCE])
-        phrase = _phrase([int(active[name]) for name in names], features)
-        found.append((float(surprise[best]), Preference(phrase, 0.0, evidence)))
+        made_of = tuple(int(active[name]) for name in names)
+        found.append((float(surprise[best]), Preference(_phrase(made_of, features), 0.0, evidence, made_of)))
         weight = np.where(shows, weight * 0.4, weight)
     top = max((strength for strength, _ in found), default=1.0)
-    return tuple(Preference(p.text, round(strength / top, 3), p.evidence) for strength, p in found)
+    return tuple(replace(p, weight=round(strength / top, 3)) for strength, p in found)
 
 
 def _surprise(count: NDArray[np.floating], total: float, share: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -58,6 +60,6 @@ def _companions(evidence: NDArray[np.bool_], share: NDArray[np.floating], column
     return [second] if eligible[second] and surprise[second] > 1 else []
 
 
-def _phrase(names: list[int], features: Features) -> str:
+def _phrase(names: tuple[int, ...], features: Features) -> str:
     order = {DECADE: 1, WORDS: 2}
     return ", ".join(features.label(f) for f in sorted(names, key=lambda f: order.get(features.columns[f], 0)))

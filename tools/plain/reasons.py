@@ -50,7 +50,7 @@ def _match(pick: Pick, wish: str, catalogue: Catalogue) -> str:
     words = shared_words(wish, catalogue.document(pick.row))
     if words:
         return f"You asked for “{wish}”: its text speaks of {_join(words[:4])}."
-    return f"Its text is close to “{wish}” (cosine {cosine:.2f})."
+    return f"Its text is close to “{query.text}” (cosine {cosine:.2f})."
 
 
 def shared_words(wish: str, text: str) -> list[str]:
