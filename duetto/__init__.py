@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from duetto.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from duetto.wiring import build_index as build_index
     from duetto.wiring import open_graph as open_graph
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "build_index", "open_graph"]
 
 

@@ -34,7 +34,9 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = replace(Settings(), cache=Path(folder), data=Path(folder))
-        report: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.machine()}}
+        report: dict[str, Any] = {
+            "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.machine()}
+        }
         report |= _build(given, settings)
         report |= _turns(report["index"], settings)
         report["parallel_step"] = _parallel()

@@ -1,6 +1,8 @@
 """The command line."""
 
 import json
+import os
+import shutil
 import sys
 import uuid
 from contextlib import closing
@@ -50,11 +52,12 @@ def demo() -> None:
         out.print(show.said(user, message))
         answer = _turn(graph, user, message, thread, k=5)
         out.print(show.turn(answer))
+    me = "duetto" if shutil.which("duetto") else os.path.relpath(sys.argv[0])
     out.print(
         "\nThe films are real, the people are synthetic. Next, try:\n"
-        '  duetto ask "a warm comedy about friendship" --index sample --user p042 --steps\n'
-        "  duetto chat --index sample --user p042\n"
-        "  duetto build --items items.csv --interactions log.csv --index my-index",
+        f'  {me} ask "a warm comedy about friendship" --index sample --user p042 --steps\n'
+        f"  {me} chat --index sample --user p042\n"
+        f"  {me} build --items items.csv --interactions log.csv --index my-index",
         soft_wrap=True,
     )
 
@@ -62,7 +65,7 @@ def demo() -> None:
 @app.command()
 def build(
     items: Annotated[Path, typer.Option("--items", help="The catalogue: CSV, Parquet, JSONL; MovieLens; Amazon metadata.")],
-    interactions: Annotated[Path, typer.Option("--interactions", help="The log: CSV, Parquet, JSONL; MovieLens; Amazon reviews.")],
+    interactions: Annotated[Path, typer.Option("--interactions", help="The log: CSV, Parquet, JSONL; MovieLens; Amazon.")],
     index: Annotated[Path, typer.Option("--index", help="The folder to build into.")],
     embedder: Annotated[str, typer.Option("--embedder", help="lsa, minilm or openai:MODEL.")] = "lsa",
     descriptions: Annotated[Path | None, typer.Option("--descriptions", help="item_id, description, queries.")] = None,

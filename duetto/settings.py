@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from duetto.errors import BadInput
 from duetto.limits import Limits
+from duetto.version import VERSION
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 
@@ -39,9 +40,7 @@ class Settings:
     @property
     def sample(self) -> Path:
         """Where the embedded sample's index lives."""
-        from duetto import __version__
-
-        return self.cache / f"sample-{__version__}"
+        return self.cache / f"sample-{VERSION}"
 
     @property
     def threads(self) -> Path:
@@ -80,16 +79,23 @@ def _limits(env: Mapping[str, str]) -> Limits:
         kind = type(getattr(limits, limit.name))
         try:
             value = kind(raw)
-            if kind is not str and not 0 <= value < float("inf"):
+            least = 1e-6 if limit.name in _NEEDED else 0
+            if kind is not str and not least <= value < float("inf"):
                 raise ValueError(raw)
         except ValueError as error:
-            raise BadInput(f"cannot use DUETTO_{limit.name.upper()}={raw!r}: it needs {_wanted(kind)}") from error
+            raise BadInput(f"cannot use DUETTO_{limit.name.upper()}={raw!r}: it needs {_wanted(kind, limit.name)}") from error
         limits = replace(limits, **{limit.name: value})
     return limits
 
 
-def _wanted(kind: type) -> str:
-    return {int: "a whole number, 0 or more", float: "a number, 0 or more"}.get(kind, "text")
+# Where 0 would divide, or leave nothing to do at all.
+_NEEDED = {"attention_heads", "attention_temperature", "embed_batch", "max_top_k", "top_k", "message_chars", "moments_sample",
+           "candidates", "call_seconds", "turn_seconds", "embed_seconds", "texts_remembered"}  # fmt: skip
+
+
+def _wanted(kind: type, name: str) -> str:
+    least = "more than 0" if name in _NEEDED else "0 or more"
+    return {int: f"a whole number, {least}", float: f"a number, {least}"}.get(kind, "text")
 
 
 def _price(raw: str | None) -> tuple[float, float] | None:

@@ -59,11 +59,9 @@ def recommendation(item: dict[str, Any], steps: bool = False) -> RenderableType:
     lines: list[RenderableType] = [Text.assemble(bar(item["weights"]), "  ", Text.from_markup(title))]
     if item["reason"]:
         lines.append(Padding(Text(item["reason"]), (0, 0, 0, BAR + 6)))
-    if steps:
-        lines += [
-            Padding(Text(f"{s['preference']}: {s['why']}; fitness {s['fitness']:.2f}, so the likelihood is {s['likelihood']}", "dim"), (0, 0, 0, BAR + 6))
-            for s in item["steps"]
-        ]  # fmt: skip
+    for step in item["steps"] if steps else []:
+        likely = f"fitness {step['fitness']:.2f}, so the likelihood is {step['likelihood']}"
+        lines.append(Padding(Text(f"{step['preference']}: {step['why']}; {likely}", "dim"), (0, 0, 0, BAR + 6)))
     return Group(*lines)
 
 
@@ -104,7 +102,7 @@ def manifest(manifest: dict[str, Any], version: str) -> RenderableType:
     tried = manifest["crowd_validation"]
     if tried:
         best = max(tried, key=tried.__getitem__)
-        table.add_row("chosen among", f"{len(tried)} settings by NDCG@10 on held-out items, {min(tried.values())} to {tried[best]}")
+        table.add_row("chosen among", f"{len(tried)} settings, NDCG@10 on held-out items {min(tried.values())} to {tried[best]}")
     fitted = manifest["fusion"]["fitted_on"]
     people = ", ".join(f"{situation}: {n:,} held-out items" for situation, n in fitted.items())
     table.add_row("weights of the voices", f"fitted on {people}" if people else "defaults (too small a log to fit them)")

@@ -64,7 +64,7 @@ class Rerank:
     def _ranked(self, state: State, heard: Heard | None) -> tuple[Pick, ...]:
         """Without `heard` neither the vectors nor the embedder are asked for anything."""
         k, history = state.understood.k, state.understood.history
-        asked = bool(state.understood.meaning.wish or state.understood.meaning.alike)
+        asked = any(query.asked for query in state.written.queries)
         rows, evidence = join(self.box.voice, heard, state.gathered.chosen, len(history), asked)
         if not len(rows) and state.found.heard is not None and not evidence.parts:
             rows, ranked = self._popular(state)

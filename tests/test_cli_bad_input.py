@@ -71,7 +71,9 @@ BAD_FILES: dict[str, tuple[Callable[[Path], None], dict[str, str], str]] = {
     "no item_id": (write("items.csv", "itemId,title\n1,A\n"), {}, "item_id"),
     "no title": (write("items.csv", "item_id,name\n1,A\n"), {}, "title"),
     "duplicate id": (write("items.csv", "item_id,title\n1,A\n1,B\n"), {}, "1"),
-    "ids equal after str": (write("i.jsonl", '{"item_id":1,"title":"A"}\n{"item_id":"1","title":"B"}\n'), {"items": "i.jsonl"}, "1"),
+    "ids equal after str": (
+        write("i.jsonl", '{"item_id":1,"title":"A"}\n{"item_id":"1","title":"B"}\n'), {"items": "i.jsonl"}, "1",
+    ),
     "empty id": (write("items.csv", "item_id,title\n,A\n2,B\n"), {}, "item_id"),
     "NaN id": (write("i.jsonl", '{"item_id":NaN,"title":"A"}\n'), {"items": "i.jsonl"}, "i.jsonl"),
     "half a gzip": (half_a_gzip, {"items": "items.csv.gz"}, "gz"),
@@ -170,8 +172,14 @@ def test_a_flipped_byte_in_any_file_is_noticed(shop: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("DUETTO_MODEL_CALLS", "many"), ("DUETTO_TURN_SECONDS", "-1"), ("DUETTO_METHOD", "telepathy"), ("DUETTO_PRICE", "cheap"), ("DUETTO_FUSION", "blend")],
-)  # fmt: skip
+    [
+        ("DUETTO_MODEL_CALLS", "many"),
+        ("DUETTO_TURN_SECONDS", "-1"),
+        ("DUETTO_METHOD", "telepathy"),
+        ("DUETTO_PRICE", "cheap"),
+        ("DUETTO_FUSION", "blend"),
+    ],
+)
 def test_a_setting_that_cannot_be_read_is_named(
     name: str, value: str, shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,12 +171,13 @@ def catalogue_facts(box: Toolbox) -> BaseTool:
         kept = catalogue.table.filter(catalogue.mask(_predicate(where)))
         answer: dict[str, Any] = {"count": kept.height, "of": len(catalogue)}
         if column is not None:
-            if column not in catalogue.kinds:
-                raise BadInput(f"cannot tell facts of {column!r}: the columns are {', '.join(catalogue.kinds)}")
+            ordered = [name for name, kind in catalogue.kinds.items() if kind != "queries"]
+            if column not in ordered:
+                raise BadInput(f"cannot tell facts of {column!r}: the columns are {', '.join(ordered)}")
             values = kept.drop_nulls(column)
             answer["range"] = {"lowest": values[column].min(), "highest": values[column].max()}
             extreme = values.sort(column, descending=order == "highest", maintain_order=True).head(k)
-            answer[order] = extreme.select(dict.fromkeys(("item_id", "title", column))).to_dicts()
+            answer[order] = extreme.select(list(dict.fromkeys(("item_id", "title", column)))).to_dicts()
         return _content(answer), answer
 
     return StructuredTool.from_function(

@@ -54,6 +54,8 @@ class Remembered(Embeddings):
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         with self._lock:
             found = {text: self._known[text] for text in texts if text in self._known}
+            for text in found:
+                self._known.move_to_end(text)
         if missing := [text for text in dict.fromkeys(texts) if text not in found]:
             found.update(zip(missing, self._embedder.embed_documents(missing), strict=True))
             with self._lock:

@@ -68,7 +68,7 @@ EVEN = _constant(1.0)
 
 # What the fit starts from, and what serves a log too small to fit on: what is asked leads, history personalises.
 DEFAULTS: dict[str, dict[str, list[float]]] = {
-    "asked": {"queries": _constant(1.0), "taste": _constant(0.1), "als": _constant(0.2)},
+    "asked": {"queries": _constant(1.0), "taste": _constant(0.1), "als": _constant(0.35)},
     "silent": {"queries": _constant(0.3), "taste": _constant(0.3), "als": _constant(1.0)},
 }
 

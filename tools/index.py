@@ -112,8 +112,10 @@ def _write(root: Path, index: Index) -> str:
     (folder / "manifest.json").write_text(text, encoding="utf-8")
     _sync(folder / "manifest.json")
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    if (versions / name).exists():
-        shutil.rmtree(folder)
+    if (versions / name).exists():  # the same index again; the one there may have been damaged since
+        for path in folder.iterdir():
+            os.replace(path, versions / name / path.name)
+        folder.rmdir()
     else:
         folder.rename(versions / name)
     pointer = root / f".CURRENT-{os.getpid()}"
@@ -135,8 +137,10 @@ def current(root: Path) -> Path:
     except (OSError, UnicodeDecodeError) as error:
         raise NotReady(f"{root} is not an index, for it has no readable CURRENT file: {mend}") from error
     folder = root / "versions" / name
-    if not name.isalnum() or not (folder / "manifest.json").is_file():
+    if not name.isalnum() or not folder.is_dir():
         raise NotReady(f"the index {root} is damaged: CURRENT names a version that is not there; {mend} again")
+    if not (folder / "manifest.json").is_file():
+        raise NotReady(f"the index {root} is damaged (manifest.json is missing): {mend} again")
     return folder
 
 

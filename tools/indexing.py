@@ -24,6 +24,7 @@ from duetto.tools.lsa import Lsa
 from duetto.tools.practice import fit_weights
 from duetto.tools.tuning import FACTORIZATIONS, FOLDS, choose_crowd, default_crowd, held_out
 from duetto.tools.vector_store import hnsw
+from duetto.version import VERSION
 
 Advance = Callable[[int], None]
 
@@ -96,7 +97,7 @@ def make_index(
             choice = choose_crowd(histories, len(catalogue), people, advance)
             settings, report = choice.settings, choice.report
         with clock.time("weights"):
-            advance = progress.stage("fitting the weights of the two voices", 4)
+            advance = progress.stage("fitting the weights of the two voices", 3)
             weights = fit_weights(catalogue, vectors, used, choice.crowd, people, limits, advance)
     with clock.time("crowd"):
         advance = progress.stage("fitting the crowd", 1)
@@ -104,7 +105,7 @@ def make_index(
         advance(1)
     manifest = Manifest(
         format=FORMAT,
-        duetto=_version(),
+        duetto=VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         counts={
             "items": len(catalogue),
@@ -124,12 +125,6 @@ def make_index(
         seconds=clock.seconds,
     )
     return Index(manifest, catalogue, histories, features, vectors, hashes, crowd, weights, lsa, graph)
-
-
-def _version() -> str:
-    from duetto import __version__
-
-    return __version__
 
 
 def _embedded(

@@ -7,6 +7,7 @@ from duetto.tools.predicate import Predicate
 
 Intent = Literal["recommend", "small_talk"]
 REQUEST = "request"
+LIKE = "like "
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,15 @@ class Preference:
 
 @dataclass(frozen=True)
 class SearchQuery:
-    """A search text and what it serves: REQUEST, or a preference's text."""
+    """A search text and what it serves: REQUEST, an example the person gave ("like TITLE"), or a preference's text."""
 
     text: str
     serves: str
+
+    @property
+    def asked(self) -> bool:
+        """Whether it serves what the person said, rather than what is known of them."""
+        return self.serves == REQUEST or self.serves.startswith(LIKE)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
-from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.utils.extmath import randomized_svd
 
 from duetto.errors import BadInput
 from duetto.tools.embedding import Vectors, unit
+from duetto.tools.single_thread import single_thread
 
 FILES = ("lsa.json", "lsa.npz")
 
@@ -37,11 +38,10 @@ class Lsa(Embeddings):
         except ValueError as error:
             raise BadInput("cannot fit lsa: the items' titles and texts contain no words; add text columns") from error
         dimensions = max(1, min(dimensions, min(weights.shape) - 1))
-        if weights.shape[1] == 1:  # TruncatedSVD refuses a single column
-            components = np.ones((1, 1), dtype=np.float32)
-        else:
-            svd = TruncatedSVD(dimensions, n_iter=4, random_state=seed).fit(weights)
-            components = np.ascontiguousarray(svd.components_.T, dtype=np.float32)
+        # TruncatedSVD is this too, but refuses a single word and divides nought by nought where all texts are equal.
+        with single_thread():
+            _, _, components = randomized_svd(weights, dimensions, n_iter=4, random_state=seed)
+        components = np.ascontiguousarray(components.T, dtype=np.float32)
         vocabulary = {str(term): int(column) for term, column in tfidf.vocabulary_.items()}
         return cls(vocabulary, tfidf.idf_.astype(np.float32), components)
 

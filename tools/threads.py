@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from duetto.errors import NotReady
+from duetto.errors import BadInput, NotReady
 
 
 class EitherSqliteSaver(SqliteSaver):
@@ -33,6 +33,11 @@ class EitherSqliteSaver(SqliteSaver):
                 f"could not open the conversations in {path}: {error}; set DUETTO_DATA to a folder that can be written"
             ) from error
         return saver
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        if "thread_id" not in config.get("configurable", {}):
+            raise BadInput('cannot keep this turn: name its conversation, config={"configurable": {"thread_id": "..."}}')
+        return super().get_tuple(config)
 
     def close(self) -> None:
         self.conn.close()

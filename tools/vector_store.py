@@ -110,7 +110,7 @@ class FaissStore(VectorStore):
         return [document for document, _ in found]
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        return lambda cosine: (1 + cosine) / 2
+        return lambda cosine: min(1.0, max(0.0, (1 + cosine) / 2))  # a rounded cosine may pass 1
 
     def _documents(self, vector: Vectors, k: int, predicate: Predicate | None) -> list[tuple[Document, float]]:
         if k < 1:

@@ -5,7 +5,7 @@ import re
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from duetto.tools.catalogue import Catalogue
-from duetto.tools.language import REQUEST, Preference, SearchQuery, Understanding
+from duetto.tools.language import LIKE, REQUEST, Preference, SearchQuery, Understanding
 
 TASTES = 2
 VAGUE = 2  # words; a longer wish says by itself what it wants, and tastes in the query cost it 5 points of HR@10
@@ -19,7 +19,7 @@ def queries(
     if understood.wish:
         found.append(SearchQuery(understood.wish, REQUEST))
     examples = understood.alike or (() if understood.wish else understood.liked)
-    found += [SearchQuery(catalogue.document(row), f"like {catalogue.titles[row]}") for row in examples]
+    found += [SearchQuery(catalogue.document(row), LIKE + catalogue.titles[row]) for row in examples]
     words = [w for w in re.findall(r"\w+", understood.wish.lower()) if w not in ENGLISH_STOP_WORDS]
     if 0 < len(words) <= VAGUE:
         found += [SearchQuery(f"{understood.wish}, {p.text}", p.text) for p in preferences[:TASTES]]

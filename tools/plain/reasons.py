@@ -6,7 +6,7 @@ from typing import Literal
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from duetto.tools.catalogue import Catalogue
-from duetto.tools.language import REQUEST, Preference, Reason, Step
+from duetto.tools.language import LIKE, Preference, Reason, Step
 from duetto.tools.pick import Fit, Pick
 
 FITS = 0.8  # a preference is called met above this share of the catalogue
@@ -24,7 +24,7 @@ def reason(pick: Pick, preferences: tuple[Preference, ...], wish: str, catalogue
     if history and pick.parts.get("als", 0.0) > 0:
         clauses.append(f"Other people's histories link it with {_titles(history, catalogue)} from yours.")
         cited += history
-    elif pick.resembles and pick.parts.get("taste", 0.0) > 0:
+    elif pick.resembles and pick.parts.get("taste", 0.0) > 0 and not (clauses and pick.queries[0][0].serves.startswith(LIKE)):
         near = [row for row, _ in pick.resembles][:2]
         clauses.append(f"Its text is close to that of {_titles(near, catalogue)} from your history.")
         cited += near
@@ -45,8 +45,8 @@ def reason(pick: Pick, preferences: tuple[Preference, ...], wish: str, catalogue
 
 def _match(pick: Pick, wish: str, catalogue: Catalogue) -> str:
     query, cosine = pick.queries[0]
-    if query.serves != REQUEST and query.serves.startswith("like "):
-        return f"Its text is close to that of {query.serves.removeprefix('like ')} (cosine {cosine:.2f})."
+    if query.serves.startswith(LIKE):
+        return f"Its text is close to that of {query.serves.removeprefix(LIKE)} (cosine {cosine:.2f})."
     words = shared_words(wish, catalogue.document(pick.row))
     if words:
         return f"You asked for “{wish}”: its text speaks of {_join(words[:4])}."
@@ -55,13 +55,16 @@ def _match(pick: Pick, wish: str, catalogue: Catalogue) -> str:
 
 def shared_words(wish: str, text: str) -> list[str]:
     """The words of a wish, as written, that the text has too, plural endings aside."""
-    there = {_stem(word) for word in re.findall(r"\w+", text.lower())}
+    there = {form for word in re.findall(r"\w+", text.lower()) for form in _forms(word)}
     wished = dict.fromkeys(re.findall(r"\w+", wish.lower()))
-    return [word for word in wished if word not in ENGLISH_STOP_WORDS and len(word) > 2 and _stem(word) in there]
+    return [word for word in wished if word not in ENGLISH_STOP_WORDS and len(word) > 2 and _forms(word) & there]
 
 
-def _stem(word: str) -> str:
-    return re.sub(r"(?:ies|y)$", "i", word) if len(word) > 4 else word.rstrip("s") if not word.endswith("s") else word[:-1]
+def _forms(word: str) -> set[str]:
+    """A word and what it may be the plural of."""
+    if len(word) < 4 or not word.endswith("s") or word.endswith("ss"):
+        return {word}
+    return {word, word[:-1], word[:-3] + "y"} if word.endswith("ies") else {word, word[:-1]}
 
 
 def _step(fit: Fit, preference: Preference, catalogue: Catalogue) -> Step:

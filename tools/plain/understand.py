@@ -30,6 +30,8 @@ _AFFECT = re.compile(
     re.IGNORECASE,
 )
 _ALIKE = re.compile(r"\b(?:like|similar to|along the lines of|in the (?:style|spirit) of)\s+(?P<what>[^.;!?]+)", re.IGNORECASE)
+_JOINT = re.compile(r"(,\s*and\s+|\s+and\s+|,\s*|\s+but\s+|\s+or\s+)")
+_MORE = re.compile(r"(?P<joint>,\s*and\s+|\s+and\s+|,\s*|\s+or\s+)(?P<left>.*)", re.DOTALL)
 _VALUE = r"(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})"
 _EXCLUDED = re.compile(
     r"\b(?:no|not|without|except|nothing|avoid|skip)\s+(?:any\s+|an?\s+|for\s+|too\s+|more\s+)*" + _VALUE, re.IGNORECASE
@@ -87,7 +89,7 @@ class PlainReader:
 
     def warm(self) -> "PlainReader":
         """Computes what the first turn would otherwise wait for."""
-        _ = self._by_title, self._known
+        _ = self._by_title, self._most_joints, self._known
         return self
 
     def read(self, message: str) -> Understanding:
@@ -126,16 +128,30 @@ class PlainReader:
 
     def _titles(self, text: str) -> tuple[list[int], str]:
         """Rows of the titles a clause begins with, and what is left of the clause."""
-        pieces = re.split(r"(,\s*and\s+|\s+and\s+|,\s*|\s+but\s+|\s+or\s+)", text)
+        rows: list[int] = []
+        joint, left = "", text
+        while (first := self._first_title(left)) is not None:
+            row, rest = first
+            rows.append(row)
+            more = _MORE.match(rest)
+            if more is None:
+                return rows, rest
+            joint, left = more["joint"], more["left"]
+        return rows, joint + left
+
+    def _first_title(self, text: str) -> tuple[int, str] | None:
+        """The row of the longest title that the text begins with, and the text behind it."""
+        pieces = _JOINT.split(text, maxsplit=self._most_joints + 1)[: 2 * self._most_joints + 1]
         for end in range(len(pieces), 0, -2):
-            if (row := self.title("".join(pieces[:end]))) is not None:
-                rest = "".join(pieces[end:])
-                more = re.match(r"^(?:,\s*and\s+|\s+and\s+|,\s*|\s+or\s+)(.*)$", rest, re.DOTALL)
-                if more:
-                    rows, left = self._titles(more.group(1))
-                    return [row, *rows], left if rows else rest
-                return [row], rest
-        return [], text
+            named = "".join(pieces[:end])
+            if (row := self.title(named)) is not None:
+                return row, text[len(named) :]
+        return None
+
+    @cached_property
+    def _most_joints(self) -> int:
+        """No title has more of what may also stand between two titles."""
+        return max((len(_JOINT.findall(title)) for title in self.catalogue.titles), default=0)
 
     def _affects(self, text: str) -> tuple[str, list[int], list[int]]:
         liked: list[int] = []

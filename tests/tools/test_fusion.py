@@ -1,0 +1,225 @@
+"""How two voices become one ranking, by numbers worked out by hand; and what the weights learn."""
+
+import numpy as np
+import pytest
+import scipy.optimize
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duetto.errors import BadInput
+from duetto.limits import Limits
+from duetto.tools import fit_weights
+from duetto.tools.fusion import DEFAULTS, FEATURES, PARTS, STRATEGIES, Array, Evidence, Weights, describe, rank, voice_shares
+
+Z = np.array([2.0, 0.0, -1.0])
+CROWD = np.array([-1.0, 3.0, 0.0])
+
+
+def evidence(history: int = 5, asked: bool = True, **parts: Array) -> Evidence:
+    return Evidence(parts, history, asked)
+
+
+def by(fusion: str, **limits: float) -> Limits:
+    return Limits(fusion=fusion, **limits)  # type: ignore[arg-type]
+
+
+# strategies
+
+
+def test_rrf_looks_at_ranks_only() -> None:
+    ranked = rank(evidence(queries=Z, als=CROWD), Weights(), by("rrf"))
+    assert ranked.scores == pytest.approx([1 / 61 + 1 / 63, 1 / 62 + 1 / 61, 1 / 63 + 1 / 62])
+    assert ranked.order.tolist() == [1, 0, 2]
+    assert rank(evidence(queries=Z * 100, als=CROWD), Weights(), by("rrf")).scores.tolist() == ranked.scores.tolist()
+
+
+def test_fixed_gives_each_voice_its_share() -> None:
+    ranked = rank(evidence(queries=Z, als=CROWD), Weights(), by("fixed", fixed_language_weight=0.25))
+    assert ranked.weights == {"queries": 0.25, "als": 0.75}
+    assert ranked.scores == pytest.approx([0.5 - 0.75, 2.25, -0.25])
+
+
+def test_fixed_splits_a_voice_s_share_between_its_parts() -> None:
+    ranked = rank(evidence(queries=Z, taste=Z, als=CROWD), Weights(), by("fixed", fixed_language_weight=0.5))
+    assert ranked.weights == {"queries": 0.25, "taste": 0.25, "als": 0.5}
+
+
+def test_adaptive_weighs_by_coefficients_and_features() -> None:
+    rows = {"queries": [0.0, 1.0, 0, 0, 0, 0], "als": [np.log(2.0), 0, 0, 0, 0, 0]}
+    ranked = rank(evidence(history=10, queries=Z, als=CROWD), Weights({"asked": rows, "silent": {}}), by("adaptive"))
+    share = np.exp(np.log1p(10) / 5)
+    assert ranked.weights == pytest.approx({"queries": share, "als": 2.0})
+    assert ranked.scores == pytest.approx(share * Z + 2 * CROWD)
+
+
+def test_adaptive_knows_whether_something_was_asked() -> None:
+    asked = Weights().of(evidence(queries=Z, als=CROWD))
+    silent = Weights().of(evidence(queries=Z, als=CROWD, asked=False))
+    assert asked == pytest.approx({"queries": 1.0, "als": 0.2})
+    assert silent == pytest.approx({"queries": 0.3, "als": 1.0})
+
+
+def test_a_part_without_coefficients_weighs_one() -> None:
+    assert Weights().of(evidence(popularity=CROWD, asked=False)) == {"popularity": 1.0}
+
+
+def test_a_weight_is_bounded_however_wild_the_coefficients() -> None:
+    wild = {"asked": {"queries": [900.0, 0, 0, 0, 0, 0], "als": [-900.0, 0, 0, 0, 0, 0]}, "silent": {}}
+    weights = Weights(wild).of(evidence(queries=Z, als=CROWD))
+    assert weights == pytest.approx({"queries": np.exp(6), "als": np.exp(-6)})
+
+
+def test_an_unknown_strategy_is_bad_input_naming_those_there_are() -> None:
+    with pytest.raises(BadInput, match=r"'best'.*adaptive, fixed, rrf"):
+        rank(evidence(queries=Z), Weights(), by("best"))
+
+
+@pytest.mark.parametrize("fusion", STRATEGIES)
+def test_contributions_sum_to_the_score(fusion: str) -> None:
+    ranked = rank(evidence(queries=Z, taste=-Z, als=CROWD), Weights(), by(fusion))
+    assert np.sum(list(ranked.contributions.values()), axis=0) == pytest.approx(ranked.scores)
+    assert (np.diff(ranked.scores[ranked.order]) <= 0).all()
+
+
+@pytest.mark.parametrize("fusion", STRATEGIES)
+def test_one_voice_alone_ranks_by_itself(fusion: str) -> None:
+    assert rank(evidence(als=CROWD), Weights(), by(fusion)).order.tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize("fusion", STRATEGIES)
+@pytest.mark.parametrize("parts", [{}, {"queries": np.zeros(0), "als": np.zeros(0)}])
+def test_no_candidate_is_an_empty_ranking(fusion: str, parts: dict[str, Array]) -> None:
+    ranked = rank(evidence(**parts), Weights(), by(fusion))
+    assert len(ranked.order) == len(ranked.scores) == 0
+
+
+@pytest.mark.parametrize("fusion", STRATEGIES)
+def test_ties_keep_the_candidates_order(fusion: str) -> None:
+    flat = rank(evidence(queries=np.zeros(5), als=np.zeros(5)), Weights(), by(fusion))
+    assert fusion == "rrf" or flat.order.tolist() == [0, 1, 2, 3, 4]
+
+
+# shares and features
+
+
+@pytest.mark.parametrize(
+    ("contributions", "language", "crowd"),
+    [
+        ({"queries": 3.0, "als": 1.0}, 0.75, 0.25),
+        ({"queries": -1.0, "taste": 1.0, "als": -2.0}, 0.5, 0.5),
+        ({"als": 0.2, "popularity": 0.2}, 0.0, 1.0),
+        ({"taste": -5.0}, 1.0, 0.0),
+        ({"queries": 0.0, "als": 0.0}, 0.0, 0.0),
+        ({}, 0.0, 0.0),
+    ],
+)
+def test_a_voice_s_share_is_of_the_absolute_contributions(contributions: dict[str, float], language: float, crowd: float) -> None:
+    assert voice_shares(contributions) == {"language": language, "crowd": crowd}
+
+
+@given(st.dictionaries(st.sampled_from(list(PARTS)), st.floats(-100, 100).filter(lambda x: abs(x) > 1e-3), min_size=1))
+def test_shares_sum_to_one(contributions: dict[str, float]) -> None:
+    assert sum(voice_shares(contributions).values()) == pytest.approx(1, abs=2e-4)
+
+
+SCORES = st.lists(st.floats(-1e6, 1e6), min_size=30, max_size=30).map(np.array)
+
+
+@given(SCORES, SCORES, st.integers(0, 10**6), st.integers(0, 30))
+def test_features_are_bounded_whatever_the_scores(queries: Array, als: Array, history: int, n: int) -> None:
+    features = describe(evidence(history, queries=queries[:n], als=als[:n]))
+    assert features.shape == (len(FEATURES),)
+    assert ((features >= 0) & (features <= 3)).all()
+
+
+def test_agreement_is_the_overlap_of_the_two_tops() -> None:
+    up = np.arange(40.0)
+    agreement = FEATURES.index("agreement")
+    assert describe(evidence(queries=up, als=up))[agreement] == 1
+    assert describe(evidence(queries=up, als=-up))[agreement] == 0
+    assert describe(evidence(queries=up, als=np.roll(up, 10)))[agreement] == 0.5
+
+
+def test_a_margin_is_how_far_the_best_stands_above_the_tenth() -> None:
+    scores = np.concatenate([[4.5], np.full(20, 1.5)])
+    described = dict(zip(FEATURES, describe(evidence(queries=scores, als=np.zeros(21))), strict=True))
+    assert (described["language_margin"], described["crowd_margin"]) == (1.0, 0.0)
+
+
+def test_a_voice_that_is_silent_has_no_margin_and_no_agreement() -> None:
+    assert describe(evidence(history=0, als=CROWD)).tolist() == [1, 0, 0, 0, 0, 0]
+
+
+def test_weights_tell_what_they_are_made_of() -> None:
+    told = Weights(fitted_on={"asked": 7}).to_json()
+    assert (told["features"], told["coefficients"], told["fitted_on"]) == (FEATURES, DEFAULTS, {"asked": 7})
+
+
+# fitting
+
+
+def planted(informative: str, samples: int = 150, candidates: int = 30) -> list[tuple[Evidence, int]]:
+    """Held-out items that one part ranks high while the others know nothing of them."""
+    rng = np.random.default_rng(0)
+    made = []
+    for _ in range(samples):
+        parts = {part: rng.normal(size=candidates) for part in ("queries", "taste", "als")}
+        target = int(rng.integers(candidates))
+        parts[informative][target] += 3
+        made.append((Evidence(parts, int(rng.integers(1, 50)), asked=True), target))
+    return made
+
+
+@pytest.mark.parametrize("informative", ["queries", "taste", "als"])
+def test_the_fit_finds_the_part_that_knows(informative: str) -> None:
+    samples = planted(informative)
+    coefficients = {**DEFAULTS, "asked": fit_weights.fit(samples, "asked")}
+    weights = Weights(coefficients).of(samples[0][0])
+    assert max(weights, key=lambda part: weights[part]) == informative
+    assert weights[informative] > 3 * max(w for part, w in weights.items() if part != informative)
+
+
+def test_the_fit_ranks_held_out_items_better_than_the_defaults() -> None:
+    samples = planted("als")
+    fitted = Weights({**DEFAULTS, "asked": fit_weights.fit(samples, "asked")})
+    assert mean_rank(samples, fitted) < 0.5 * mean_rank(samples, Weights())
+
+
+def mean_rank(samples: list[tuple[Evidence, int]], weights: Weights) -> float:
+    found = [rank(e, weights, by("adaptive")).order.tolist().index(target) for e, target in samples]
+    return float(np.mean(found))
+
+
+def test_where_nothing_can_be_learned_the_weights_stay_near_the_defaults() -> None:
+    blind = [(Evidence({"queries": np.zeros(9), "als": np.zeros(9)}, 3, asked=True), 4)] * 20
+    fitted = fit_weights.fit(blind, "asked")
+    for part, row in DEFAULTS["asked"].items():
+        assert fitted[part] == pytest.approx(row, abs=1e-4)
+
+
+def test_candidates_may_be_few_for_one_sample_and_many_for_another() -> None:
+    samples = planted("als", candidates=30)[:40] + planted("als", candidates=7)[:40]
+    coefficients = fit_weights.fit(samples, "asked")
+    assert coefficients["als"][0] > DEFAULTS["asked"]["als"][0]
+    assert np.isfinite(list(coefficients.values())).all()
+
+
+def test_a_strong_ridge_keeps_the_defaults() -> None:
+    fitted = fit_weights.fit(planted("als"), "asked", ridge=1e6)
+    assert fitted["als"] == pytest.approx(DEFAULTS["asked"]["als"], abs=1e-3)
+
+
+def test_the_gradient_is_that_of_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finite differences of the very function the fit hands to its optimiser."""
+    asked: list[float] = []
+
+    def check(loss: object, start: Array, **kwargs: object) -> object:
+        point = start + np.random.default_rng(1).normal(scale=0.3, size=start.shape)
+        value = lambda x: loss(x)[0]  # type: ignore[operator]  # noqa: E731
+        slope = lambda x: loss(x)[1]  # type: ignore[operator]  # noqa: E731
+        asked.append(float(scipy.optimize.check_grad(value, slope, point)))
+        return scipy.optimize.OptimizeResult(x=start)
+
+    monkeypatch.setattr(scipy.optimize, "minimize", check)
+    fit_weights.fit(planted("als", samples=20), "asked")
+    assert asked[0] < 1e-4
