@@ -62,7 +62,7 @@ class ExtractPreferences:
         limits, catalogue = self.box.limits, self.box.catalogue
         deadline = time.monotonic() + limits.turn_seconds
         message = the_message(state.message, state.messages, limits.message_chars)
-        user = the_user(state.user, runtime.context)
+        user = self.box.histories.own_id(the_user(state.user, runtime.context))
         k = wanted_k(runtime.context, limits.top_k, limits.max_top_k)
         reasons = wanted_reasons(runtime.context, self.model is not None)
         history = self.box.history(user, state.liked, state.disliked)

@@ -37,7 +37,8 @@ def test_the_same_seed_gives_the_same_people_and_another_seed_gives_others(histo
 
 
 def test_people_watch_only_films_of_the_sample_and_rate_them_in_halves(histories: pl.DataFrame) -> None:
-    assert histories.schema == {"user_id": pl.String, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64}
+    columns = {"user_id": pl.String, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64, "position": pl.Int64}
+    assert histories.schema == columns
     assert set(histories["item_id"]) <= set(films()["item_id"])
     assert histories["rating"].is_between(1, 5).all()
     assert (histories["rating"] * 2 % 1 == 0).all()

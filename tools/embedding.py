@@ -76,10 +76,12 @@ class MiniLM(Embeddings):
     def __init__(self) -> None:
         try:
             from sentence_transformers import SentenceTransformer
+            from transformers.utils.logging import disable_progress_bar
         except ImportError as error:
             raise NotReady(
                 "the embedder minilm needs sentence-transformers: run `pip install 'duetto[local]'` or use lsa"
             ) from error
+        disable_progress_bar()  # loading takes a second; the build has bars of its own
         try:
             self._model = SentenceTransformer(minilm_source(), device="cpu")
         except OSError as error:

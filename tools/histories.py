@@ -82,6 +82,11 @@ class Histories:
         place = None if user is None else self._places.get(str(user))
         return NOBODY if place is None else self.at(place)
 
+    def own_id(self, user: ItemId | None) -> ItemId | None:
+        """A known person's id in the log's own type; a stranger's as it was given."""
+        place = None if user is None else self._places.get(str(user))
+        return user if place is None else self.users[place]
+
     def at(self, place: int) -> History:
         span = slice(int(self.indptr[place]), int(self.indptr[place + 1]))
         return History(self.rows[span], self.disliked[span], known=True)

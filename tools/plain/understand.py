@@ -1,6 +1,7 @@
 """A turn read without a language model: English, by a small grammar of ranges, exclusions, titles and likes."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,19 +35,26 @@ _JOINT = re.compile(r"(,\s*and\s+|\s+and\s+|,\s*|\s+but\s+|\s+or\s+)")
 _MORE = re.compile(r"(?P<joint>,\s*and\s+|\s+and\s+|,\s*|\s+or\s+)(?P<left>.*)", re.DOTALL)
 _VALUE = r"(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})"
 _EXCLUDED = re.compile(
-    r"\b(?:no|not|without|except|nothing|avoid|skip)\s+(?:any\s+|an?\s+|for\s+|too\s+|more\s+)*" + _VALUE, re.IGNORECASE
+    r"\b(?:no|not|without|except|nothing|avoid|skip|"
+    r"i\s+(?:really\s+)?(?:(?:do not|don'?t)\s+(?:really\s+)?(?:like|enjoy|want)|hate|dislike|can'?t stand))\s+"
+    r"(?:any\s+|an?\s+|for\s+|too\s+|more\s+)*" + _VALUE,
+    re.IGNORECASE,
 )
 _ONLY = re.compile(r"\bonly\s+" + _VALUE, re.IGNORECASE)
 _CLEAR_ALL = re.compile(r"\b(?:start over|forget everything|clear (?:all|everything)|reset)\b", re.IGNORECASE)
 _CLEAR = re.compile(r"\b(?:forget|drop|ignore|remove|never mind|any)\s+(?:about\s+)?(?:the\s+)?(?P<what>\w+)", re.IGNORECASE)
+_NOT = r"(?P<no>\b(?:no|not|nothing|without|avoid)\s+(?:(?:any|anything|films?|movies?|books?|items?|things?|products?)\s+)*)?"
 _DECADE = re.compile(
-    r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b",
+    _NOT + r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b",
     re.IGNORECASE,
 )
 _NUMBER = r"(?P<currency>[$€£])?\s?(?P<n>\d+(?:\.\d+)?)\s?(?P<unit>[a-z$€£]+)?"
-_BETWEEN = re.compile(r"\b(?:between|from)\s+[$€£]?(?P<low>\d+(?:\.\d+)?)\s*(?:and|to|-)\s*" + _NUMBER, re.IGNORECASE)
+_BETWEEN = re.compile(
+    _NOT + r"(?:\b(?:between|from)\s+[$€£]?|[$€£](?=[\d.]+\s*(?:to|-)))(?P<low>\d+(?:\.\d+)?)\s*(?:and|to|-)\s*" + _NUMBER,
+    re.IGNORECASE,
+)
 _BOUND = re.compile(
-    r"\b(?P<how>under|below|less than|at most|up to|cheaper than|shorter than|before|older than|until|over|above|"
+    _NOT + r"\b(?P<how>under|below|less than|at most|up to|cheaper than|shorter than|before|older than|until|over|above|"
     r"more than|at least|longer than|after|newer than|since|from)\s+" + _NUMBER,
     re.IGNORECASE,
 )
@@ -57,11 +65,13 @@ _OPERATORS: dict[str, Operator] = {
     **dict.fromkeys(("at least", "since"), "ge"),
     "from": "eq",
 }
+_OPPOSITE: dict[Operator, Operator] = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt", "eq": "ne"}
 _TIME_ONLY = {"before", "older than", "until", "after", "newer than", "since", "from"}
 _LENGTHS = ("minutes", "runtime", "duration", "length")
 _LOOSE_ENDS = re.compile(r"^(?:(?:and|but|or|then|an?)\b\W*)+|(?:\W*\b(?:and|but|or|that|which|is|are))+$", re.IGNORECASE)
 _MONEY = ("$", "€", "£", "dollars", "euros", "pounds", "usd", "eur", "bucks")
 _TIMES = ("hour", "hours", "h", "minute", "minutes", "min", "mins")
+_SYNONYMS = (("science fiction", "sci-fi", "sci fi", "scifi"), ("animation", "animated"))
 _TITLE_LIKENESS = 88.0
 _MOST_VALUES = 20_000
 
@@ -95,7 +105,7 @@ class PlainReader:
     def read(self, message: str) -> Understanding:
         if not message or _SMALL_TALK.fullmatch(message):
             return Understanding(intent="small_talk" if message else "recommend")
-        text, clear = self._cleared(message)
+        text, clear = self._cleared(message.replace("’", "'"))
         text, liked, disliked = self._affects(text)
         text, alike = self._alike(text)
         found: list[Constraint] = []
@@ -156,11 +166,13 @@ class PlainReader:
     def _affects(self, text: str) -> tuple[str, list[int], list[int]]:
         liked: list[int] = []
         disliked: list[int] = []
-        for match in list(_AFFECT.finditer(text)):
+        start = 0
+        while (match := _AFFECT.search(text, start)) is not None:
             rows, rest = self._titles(match["what"])
+            start = match.start() if rows else match.start("what")
             if rows:
                 (disliked if match["bad"] else liked).extend(rows)
-                text = text.replace(match.group(0), " " + rest, 1)
+                text = f"{text[:start]} {rest}{text[match.end() :]}"
         return text, liked, disliked
 
     def _alike(self, text: str) -> tuple[str, list[int]]:
@@ -195,7 +207,7 @@ class PlainReader:
                 return match.group(0)
             start = int((match["century"] or "19") + match["tens"] + "0")
             span = And((Compare(column, "ge", start), Compare(column, "lt", start + 10)))
-            found.append(Constraint(match.group(0).strip(), span))
+            found.append(Constraint(match.group(0).strip(), Not(span) if match["no"] else span))
             return " "
 
         def between(match: re.Match[str]) -> str:
@@ -209,7 +221,7 @@ class PlainReader:
                     Compare(measure.column, "le", _whole(high * measure.scale)),
                 )
             )
-            found.append(Constraint(measure.said(match), span))
+            found.append(Constraint(measure.said(match), Not(span) if match["no"] else span))
             return measure.rest(match)
 
         def bound(match: re.Match[str]) -> str:
@@ -218,7 +230,8 @@ class PlainReader:
             if measure is None or (how in _TIME_ONLY and measure.column != self._year):
                 return match.group(0)
             value = _whole(float(match["n"]) * measure.scale)
-            found.append(Constraint(measure.said(match), Compare(measure.column, _OPERATORS[how], value)))
+            operator = _OPPOSITE[_OPERATORS[how]] if match["no"] else _OPERATORS[how]
+            found.append(Constraint(measure.said(match), Compare(measure.column, operator, value)))
             return measure.rest(match)
 
         return _BOUND.sub(bound, _BETWEEN.sub(between, _DECADE.sub(decade, text)))
@@ -270,16 +283,16 @@ class PlainReader:
         for size, column, names in sorted(by_size):
             for value in sorted(names) if size <= _MOST_VALUES else []:
                 values.setdefault(_singular(value), (column, value))
-        for alias, name in (("sci fi", "science fiction"), ("scifi", "science fiction"), ("animated", "animation")):
-            for a, b in ((alias, name), (name, "sci-fi")):
-                if b in values:
-                    values.setdefault(a, values[b])
+        for group in _SYNONYMS:
+            if (known := next((values[name] for name in group if name in values), None)) is not None:
+                for name in group:
+                    values.setdefault(name, known)
         return values
 
 
 def _plain_title(title: str) -> str:
-    """Lower case, without punctuation and a leading or trailing article."""
-    words = re.sub(r"[^\w\s]", "", title.casefold()).split()
+    """Lower case, without accents, punctuation and a leading or trailing article."""
+    words = re.sub(r"[^\w\s]", "", unicodedata.normalize("NFKD", title).casefold()).split()
     if len(words) > 1 and words[0] in ("the", "a", "an"):
         words = words[1:]
     elif len(words) > 1 and words[-1] in ("the", "a", "an"):
