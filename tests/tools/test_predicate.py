@@ -156,7 +156,7 @@ def test_a_value_that_cannot_be_compared_is_bad_input_naming_the_column(
 
 @pytest.mark.parametrize("operator", ["eq", "ne", "in", "lt", "contains"])
 def test_an_unknown_column_is_bad_input_naming_those_there_are(operator: Operator) -> None:
-    with pytest.raises(BadInput, match="'colour'.*has the columns item_id, title, genres"):
+    with pytest.raises(BadInput, match=r"'colour'.*has the columns item_id, title, genres"):
         mask(And((Not(Compare("colour", operator, "red")),)), TABLE)
 
 
@@ -249,7 +249,7 @@ def test_a_list_of_values_is_read_as_several() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_filter_is_bad_input_that_says_what_one_is(data: Any) -> None:
-    with pytest.raises(BadInput, match="cannot read the filter .* needs column, operator"):
+    with pytest.raises(BadInput, match=r"cannot read the filter .* needs column, operator"):
         from_json(data)
 
 
@@ -258,6 +258,7 @@ def test_what_is_no_filter_is_bad_input_that_says_what_one_is(data: Any) -> None
 )
 def test_any_json_is_a_filter_or_bad_input(data: Any) -> None:
     try:
-        assert to_json(from_json(data)) == data
-    except BadInput as error:
-        assert "cannot read the filter" in str(error)
+        read = from_json(data)
+    except BadInput:
+        return
+    assert to_json(read) == data

@@ -1,6 +1,7 @@
 """A person's tastes without a language model: what their items share more than the catalogue does."""
 
 from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,8 @@ def preferences(history: History, features: Features, most: int, newest: int = 5
         made_of = tuple(int(active[name]) for name in names)
         found.append((float(surprise[best]), Preference(_phrase(made_of, features), 0.0, evidence, made_of)))
         weight = np.where(shows, weight * 0.4, weight)
-    top = max((strength for strength, _ in found), default=1.0)
-    return tuple(replace(p, weight=round(strength / top, 3)) for strength, p in found)
+    strengths = accumulate((strength for strength, _ in found), min)  # what is left may stand out more than what it follows
+    return tuple(replace(p, weight=round(s / found[0][0], 3)) for s, (_, p) in zip(strengths, found, strict=True))
 
 
 def _surprise(count: NDArray[np.floating], total: float, share: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -45,7 +45,8 @@ _CLEAR_ALL = re.compile(r"\b(?:start over|forget everything|clear (?:all|everyth
 _CLEAR = re.compile(r"\b(?:forget|drop|ignore|remove|never mind|any)\s+(?:about\s+)?(?:the\s+)?(?P<what>\w+)", re.IGNORECASE)
 _NOT = r"(?P<no>\b(?:no|not|nothing|without|avoid)\s+(?:(?:any|anything|films?|movies?|books?|items?|things?|products?)\s+)*)?"
 _DECADE = re.compile(
-    _NOT + r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b",
+    _NOT
+    + r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b",
     re.IGNORECASE,
 )
 _NUMBER = r"(?P<currency>[$€£])?\s?(?P<n>\d+(?:\.\d+)?)\s?(?P<unit>[a-z$€£]+)?"
@@ -262,15 +263,24 @@ class PlainReader:
         build: Callable[[Predicate], Predicate], keep_unknown: bool,
     ) -> str:  # fmt: skip
         def note(match: re.Match[str]) -> str:
-            words = match["what"].split()
-            for end in range(len(words), 0, -1):
-                if (known := self._known.get(_singular(" ".join(words[:end])))) is not None:
-                    said = match.group(0)[: match.start("what") - match.start()] + " ".join(words[:end])
-                    found.append(Constraint(said, build(Compare(known[0], "eq", known[1]))))
-                    return " " + " ".join(words[end:])
+            lead, words = match.group(0)[: match.start("what") - match.start()], match["what"].split()
+            while (first := self._first_value(words)) is not None:
+                end, (column, value) = first
+                found.append(Constraint(lead + " ".join(words[:end]), build(Compare(column, "eq", value))))
+                words = words[end:]
+                if build is not Not or words[:1] not in (["and"], ["or"], ["nor"]) or self._first_value(words[1:]) is None:
+                    return " " + " ".join(words)
+                words = words[1:]
             return match.group(0) if keep_unknown else " "
 
         return pattern.sub(note, text)
+
+    def _first_value(self, words: list[str]) -> tuple[int, tuple[str, str]] | None:
+        """How many words the longest known value at the beginning has, and its column and value."""
+        for end in range(len(words), 0, -1):
+            if (known := self._known.get(_singular(" ".join(words[:end])))) is not None:
+                return end, known
+        return None
 
     @cached_property
     def _known(self) -> dict[str, tuple[str, str]]:
