@@ -95,8 +95,8 @@ def open_threads(settings: Settings) -> EitherSqliteSaver:
 
 def open_index(index: str | Path, settings: Settings, progress: Progress | None = None) -> Index:
     root = index_root(index, settings)
-    if str(index) == SAMPLE and not (root / "CURRENT").exists():
-        build_sample(settings, progress)
+    if str(index) == SAMPLE:
+        return _sample_index(settings, progress)
     if settings.embedder:
         manifest, _ = indexes.manifest_of(root)
         if manifest.embedder != settings.embedder:
@@ -105,6 +105,14 @@ def open_index(index: str | Path, settings: Settings, progress: Progress | None 
                 f"DUETTO_EMBEDDER says: unset it, or run `duetto build --index {root} --embedder {settings.embedder} ...`"
             )
     return indexes.load(root)
+
+
+def _sample_index(settings: Settings, progress: Progress | None) -> Index:
+    """The sample is ours and lies in a cache: one that is missing, damaged or of another time is simply built again."""
+    try:
+        return indexes.load(settings.sample)
+    except NotReady:
+        return indexes.load(build_sample(settings, progress))
 
 
 def index_root(index: str | Path, settings: Settings) -> Path:

@@ -24,7 +24,7 @@ from duetto.tools.catalogue import Catalogue
 from duetto.tools.crowd import Crowd, CrowdSettings
 from duetto.tools.embedding import Vectors
 from duetto.tools.features import Features
-from duetto.tools.fusion import Weights
+from duetto.tools.fusion import FEATURES, Weights
 from duetto.tools.histories import Histories
 from duetto.tools.lsa import Lsa
 
@@ -168,6 +168,9 @@ def manifest_of(root: Path) -> tuple[Manifest, Path]:
 def load(root: Path) -> Index:
     """Loads the version in use after checking every file's hash. Raises NotReady naming the file that is damaged."""
     manifest, folder = manifest_of(root)
+    fusion = manifest.fusion
+    if tuple(fusion["features"]) != FEATURES:
+        raise NotReady(f"the index {root} was fitted for another duetto's fusion: run `duetto build --index {root} ...` again")
     for name, digest in manifest.files.items():
         path = folder / name
         if not path.is_file() or _digest(path) != digest:
@@ -179,7 +182,6 @@ def load(root: Path) -> Index:
     named = pl.read_parquet(folder / "features.parquet")
     features = Features(sp.load_npz(folder / "features.npz"), named["column"].to_list(), named["value"].to_list())
     factors = np.load(folder / "item_factors.npy", allow_pickle=False)
-    fusion = manifest.fusion
     return Index(
         manifest=manifest,
         catalogue=Catalogue(pl.read_parquet(folder / "items.parquet"), manifest.columns),  # type: ignore[arg-type]

@@ -158,8 +158,11 @@ def _embedded(
     return None, vectors, len(fresh)
 
 
+_NEW = " (described)"
+
+
 def _described(items: pl.DataFrame, descriptions: pl.DataFrame | None, limits: Limits, strict: bool) -> tuple[pl.DataFrame, int]:
-    """Items with `description` and `queries` of the enrichment file, which wins over columns of those names."""
+    """Items with `description` and `queries` of the enrichment file, which wins over columns of those names where it says something."""
     if descriptions is None or descriptions.is_empty():
         return items, 0
     key = pl.col("item_id").cast(pl.String)
@@ -169,8 +172,11 @@ def _described(items: pl.DataFrame, descriptions: pl.DataFrame | None, limits: L
         raise BadInput("cannot use the descriptions: an item is described twice; keep one line an item")
     unknown = enrichment.join(items.select(_key=key), on="_key", how="anti").height
     _judge(unknown, enrichment.height, "descriptions", limits, strict)
-    kept = items.drop([c for c in items.columns if c in enrichment.columns])
-    joined = kept.with_columns(_key=key).join(enrichment, on="_key", how="left", maintain_order="left")
+    joined = items.with_columns(_key=key).join(enrichment, on="_key", how="left", maintain_order="left", suffix=_NEW)
+    for column in [c for c in enrichment.columns if c + _NEW in joined.columns]:
+        alike = joined[column].dtype == joined[column + _NEW].dtype
+        better = pl.coalesce(column + _NEW, column) if alike else pl.col(column + _NEW)
+        joined = joined.with_columns(better.alias(column)).drop(column + _NEW)
     return joined.drop("_key"), unknown
 
 

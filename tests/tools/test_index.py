@@ -163,6 +163,14 @@ def test_a_manifest_changed_by_hand_is_refused_even_if_it_still_reads(root: Path
     assert "manifest.json is not what was written" in refusal(root)
 
 
+def test_an_index_whose_fusion_knew_other_features_is_refused(root: Path) -> None:
+    fusion = film_index().manifest.fusion | {"features": ["bias", "weather"]}
+    indexes.write(root, replace(film_index(), manifest=film_index().manifest.model_copy(update={"fusion": fusion})))
+    sentence = refusal(root)
+    assert "another duetto's fusion" in sentence
+    assert f"{MEND} {root}" in sentence
+
+
 def test_no_file_is_a_pickle(root: Path) -> None:
     for path in version(root).iterdir():
         assert not path.read_bytes().startswith(b"\x80")

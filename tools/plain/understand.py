@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from rapidfuzz import fuzz, process
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.language import Constraint, Understanding
@@ -256,7 +257,8 @@ class PlainReader:
         if 1000 <= value < 3000 and value.is_integer():
             return _Measure(self._year) if self._year else None
         timely = (match.groupdict().get("how") or "").lower() in _TIME_ONLY
-        return _Measure(price) if price and not timely else None
+        bare = not unit or unit in ENGLISH_STOP_WORDS or unit == "please"  # "over 4 stars" is no price
+        return _Measure(price) if price and bare and not timely else None
 
     def _values(
         self, text: str, pattern: re.Pattern[str], found: list[Constraint],
