@@ -162,7 +162,7 @@ _NEW = " (described)"
 
 
 def _described(items: pl.DataFrame, descriptions: pl.DataFrame | None, limits: Limits, strict: bool) -> tuple[pl.DataFrame, int]:
-    """Items with `description` and `queries` of the enrichment file, which wins over columns of those names where it says something."""
+    """Items with `description` and `queries` of the enrichment file, which wins where it says something."""
     if descriptions is None or descriptions.is_empty():
         return items, 0
     key = pl.col("item_id").cast(pl.String)
