@@ -11,71 +11,8 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.language import Constraint, Understanding
-from duetto.tools.predicate import And, Compare, Not, Operator, Predicate, parts_of
-
-_SMALL_TALK = re.compile(
-    r"\W*(?:(?:hi|hello|hey|thanks?|thank you|thx|good (?:morning|evening|day)|bye|goodbye|how are you|ok|okay|great|"
-    r"cool|there|so much|very much|a lot)\W*)+",
-    re.IGNORECASE,
-)
-_FILLER = re.compile(
-    r"\b(?:please|can you|could you|would you|recommend|suggest|show me|give me|find me|find|i(?:'m| am) looking for|"
-    r"looking for|i(?:'d| would) like|(?:i )?want(?: to (?:see|watch|buy|read|hear))?|i need|something|anything|some|me|"
-    r"like (?:that|those|this|these|it|them))\b",
-    re.IGNORECASE,
-)
-_AFFECT = re.compile(
-    r"\b(?:i(?:'ve)?\s+)?(?:(?:really|absolutely|just|also)\s+)?"
-    r"(?:(?P<bad>hated|disliked|(?<=i )(?:hate|dislike)|can'?t stand|"
-    r"(?:did not|didn'?t|do not|don'?t)\s+(?:really\s+)?(?:like|enjoy))"
-    r"|(?:loved|liked|enjoyed|adored|(?:(?<=i )|(?<=really )|(?<=also ))(?:love|like|enjoy|adore)))\s+(?P<what>[^.;!?]+)",
-    re.IGNORECASE,
-)
-_ALIKE = re.compile(r"\b(?:like|similar to|along the lines of|in the (?:style|spirit) of)\s+(?P<what>[^.;!?]+)", re.IGNORECASE)
-_JOINT = re.compile(r"(,\s*and\s+|\s+and\s+|,\s*|\s+but\s+|\s+or\s+)")
-_MORE = re.compile(r"(?P<joint>,\s*and\s+|\s+and\s+|,\s*|\s+or\s+)(?P<left>.*)", re.DOTALL)
-_VALUE = r"(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})"
-_EXCLUDED = re.compile(
-    r"\b(?:no|not|without|except|nothing|avoid|skip|"
-    r"i\s+(?:really\s+)?(?:(?:do not|don'?t)\s+(?:really\s+)?(?:like|enjoy|want)|hate|dislike|can'?t stand))\s+"
-    r"(?:any\s+|an?\s+|for\s+|too\s+|more\s+)*" + _VALUE,
-    re.IGNORECASE,
-)
-_ONLY = re.compile(r"\bonly\s+" + _VALUE, re.IGNORECASE)
-_CLEAR_ALL = re.compile(r"\b(?:start over|forget everything|clear (?:all|everything)|reset)\b", re.IGNORECASE)
-_CLEAR = re.compile(r"\b(?:forget|drop|ignore|remove|never mind|any)\s+(?:about\s+)?(?:the\s+)?(?P<what>\w+)", re.IGNORECASE)
-_NOT = r"(?P<no>\b(?:no|not|nothing|without|avoid)\s+(?:(?:any|anything|films?|movies?|books?|items?|things?|products?)\s+)*)?"
-_DECADE = re.compile(
-    _NOT
-    + r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b",
-    re.IGNORECASE,
-)
-_NUMBER = r"(?P<currency>[$€£])?\s?(?P<n>\d+(?:\.\d+)?)\s?(?P<unit>[a-z$€£]+)?"
-_BETWEEN = re.compile(
-    _NOT + r"(?:\b(?:between|from)\s+[$€£]?|[$€£](?=[\d.]+\s*(?:to|-)))(?P<low>\d+(?:\.\d+)?)\s*(?:and|to|-)\s*" + _NUMBER,
-    re.IGNORECASE,
-)
-_BOUND = re.compile(
-    _NOT + r"\b(?P<how>under|below|less than|at most|up to|cheaper than|shorter than|before|older than|until|over|above|"
-    r"more than|at least|longer than|after|newer than|since|from)\s+" + _NUMBER,
-    re.IGNORECASE,
-)
-_OPERATORS: dict[str, Operator] = {
-    **dict.fromkeys(("under", "below", "less than", "cheaper than", "shorter than", "before", "older than"), "lt"),
-    **dict.fromkeys(("at most", "up to", "until"), "le"),
-    **dict.fromkeys(("over", "above", "more than", "longer than", "after", "newer than"), "gt"),
-    **dict.fromkeys(("at least", "since"), "ge"),
-    "from": "eq",
-}
-_OPPOSITE: dict[Operator, Operator] = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt", "eq": "ne"}
-_TIME_ONLY = {"before", "older than", "until", "after", "newer than", "since", "from"}
-_LENGTHS = ("minutes", "runtime", "duration", "length")
-_LOOSE_ENDS = re.compile(r"^(?:(?:and|but|or|then|an?)\b\W*)+|(?:\W*\b(?:and|but|or|that|which|is|are))+$", re.IGNORECASE)
-_MONEY = ("$", "€", "£", "dollars", "euros", "pounds", "usd", "eur", "bucks")
-_TIMES = ("hour", "hours", "h", "minute", "minutes", "min", "mins")
-_SYNONYMS = (("science fiction", "sci-fi", "sci fi", "scifi"), ("animation", "animated"))
-_TITLE_LIKENESS = 88.0
-_MOST_VALUES = 20_000
+from duetto.tools.plain import grammar
+from duetto.tools.predicate import And, Compare, Not, Predicate, parts_of
 
 
 @dataclass(frozen=True)
@@ -105,17 +42,17 @@ class PlainReader:
         return self
 
     def read(self, message: str) -> Understanding:
-        if not message or _SMALL_TALK.fullmatch(message):
+        if not message or grammar.SMALL_TALK.fullmatch(message):
             return Understanding(intent="small_talk" if message else "recommend")
         text, clear = self._cleared(message.replace("’", "'"))
         text, liked, disliked = self._affects(text)
         text, alike = self._alike(text)
         found: list[Constraint] = []
         text = self._ranges(text, found)
-        text = self._values(text, _EXCLUDED, found, Not, keep_unknown=False)
-        text = self._values(text, _ONLY, found, lambda p: p, keep_unknown=True)
-        wish = re.sub(r"\s+", " ", _FILLER.sub(" ", text)).strip(" ,.;:!?-")
-        wish = _LOOSE_ENDS.sub("", wish).strip(" ,.;:!?-")
+        text = self._values(text, grammar.EXCLUDED, found, Not, keep_unknown=False)
+        text = self._values(text, grammar.ONLY, found, lambda p: p, keep_unknown=True)
+        wish = re.sub(r"\s+", " ", grammar.FILLER.sub(" ", text)).strip(" ,.;:!?-")
+        wish = grammar.LOOSE_ENDS.sub("", wish).strip(" ,.;:!?-")
         return Understanding(
             wish=wish if re.search(r"\w", wish) else "", liked=tuple(liked), disliked=tuple(disliked),
             alike=tuple(alike), set=tuple(found), clear=clear,
@@ -131,7 +68,7 @@ class PlainReader:
         exact = self._by_title.get(wanted)
         if exact is not None or len(wanted) < 5:
             return exact
-        best = process.extractOne(wanted, list(self._by_title), scorer=fuzz.ratio, score_cutoff=_TITLE_LIKENESS)
+        best = process.extractOne(wanted, list(self._by_title), scorer=fuzz.ratio, score_cutoff=grammar.TITLE_LIKENESS)
         return self._by_title[best[0]] if best else None
 
     @cached_property
@@ -145,7 +82,7 @@ class PlainReader:
         while (first := self._first_title(left)) is not None:
             row, rest = first
             rows.append(row)
-            more = _MORE.match(rest)
+            more = grammar.MORE.match(rest)
             if more is None:
                 return rows, rest
             joint, left = more["joint"], more["left"]
@@ -153,7 +90,7 @@ class PlainReader:
 
     def _first_title(self, text: str) -> tuple[int, str] | None:
         """The row of the longest title that the text begins with, and the text behind it."""
-        pieces = _JOINT.split(text, maxsplit=self._most_joints + 1)[: 2 * self._most_joints + 1]
+        pieces = grammar.JOINT.split(text, maxsplit=self._most_joints + 1)[: 2 * self._most_joints + 1]
         for end in range(len(pieces), 0, -2):
             named = "".join(pieces[:end])
             if (row := self.title(named)) is not None:
@@ -163,13 +100,13 @@ class PlainReader:
     @cached_property
     def _most_joints(self) -> int:
         """No title has more of what may also stand between two titles."""
-        return max((len(_JOINT.findall(title)) for title in self.catalogue.titles), default=0)
+        return max((len(grammar.JOINT.findall(title)) for title in self.catalogue.titles), default=0)
 
     def _affects(self, text: str) -> tuple[str, list[int], list[int]]:
         liked: list[int] = []
         disliked: list[int] = []
         start = 0
-        while (match := _AFFECT.search(text, start)) is not None:
+        while (match := grammar.AFFECT.search(text, start)) is not None:
             rows, rest = self._titles(match["what"])
             start = match.start() if rows else match.start("what")
             if rows:
@@ -179,7 +116,7 @@ class PlainReader:
 
     def _alike(self, text: str) -> tuple[str, list[int]]:
         alike: list[int] = []
-        for match in list(_ALIKE.finditer(text)):
+        for match in list(grammar.ALIKE.finditer(text)):
             rows, rest = self._titles(match["what"])
             if rows:
                 alike.extend(rows)
@@ -189,8 +126,8 @@ class PlainReader:
     # constraints
 
     def _cleared(self, text: str) -> tuple[str, tuple[str, ...]]:
-        if _CLEAR_ALL.search(text):
-            return _CLEAR_ALL.sub(" ", text), ("*",)
+        if grammar.CLEAR_ALL.search(text):
+            return grammar.CLEAR_ALL.sub(" ", text), ("*",)
         cleared: list[str] = []
 
         def note(match: re.Match[str]) -> str:
@@ -200,7 +137,7 @@ class PlainReader:
             cleared.append(column)
             return " "
 
-        return _CLEAR.sub(note, text), tuple(cleared)
+        return grammar.CLEAR.sub(note, text), tuple(cleared)
 
     def _ranges(self, text: str, found: list[Constraint]) -> str:
         def decade(match: re.Match[str]) -> str:
@@ -229,14 +166,14 @@ class PlainReader:
         def bound(match: re.Match[str]) -> str:
             measure = self._measured(match, float(match["n"]))
             how = match["how"].lower()
-            if measure is None or (how in _TIME_ONLY and measure.column != self._year):
+            if measure is None or (how in grammar.TIME_ONLY and measure.column != self._year):
                 return match.group(0)
             value = _whole(float(match["n"]) * measure.scale)
-            operator = _OPPOSITE[_OPERATORS[how]] if match["no"] else _OPERATORS[how]
+            operator = grammar.OPPOSITE[grammar.OPERATORS[how]] if match["no"] else grammar.OPERATORS[how]
             found.append(Constraint(measure.said(match), Compare(measure.column, operator, value)))
             return measure.rest(match)
 
-        return _BOUND.sub(bound, _BETWEEN.sub(between, _DECADE.sub(decade, text)))
+        return grammar.BOUND.sub(bound, grammar.BETWEEN.sub(between, grammar.DECADE.sub(decade, text)))
 
     @cached_property
     def _year(self) -> str | None:
@@ -249,14 +186,14 @@ class PlainReader:
         price = next((c for c in columns if "price" in c.lower()), None)
         if named := next((c for c in columns if unit and _singular(c) == _singular(unit)), None):
             return _Measure(named, unit=True)
-        if match["currency"] or unit in _MONEY:
-            return _Measure(price, unit=unit in _MONEY) if price else None
-        if unit in _TIMES:
-            length = next((c for c in columns if c.lower() in _LENGTHS), None)
+        if match["currency"] or unit in grammar.MONEY:
+            return _Measure(price, unit=unit in grammar.MONEY) if price else None
+        if unit in grammar.TIMES:
+            length = next((c for c in columns if c.lower() in grammar.LENGTHS), None)
             return _Measure(length, 60.0 if unit[0] == "h" else 1.0, unit=True) if length else None
         if 1000 <= value < 3000 and value.is_integer():
             return _Measure(self._year) if self._year else None
-        timely = (match.groupdict().get("how") or "").lower() in _TIME_ONLY
+        timely = (match.groupdict().get("how") or "").lower() in grammar.TIME_ONLY
         bare = not unit or unit in ENGLISH_STOP_WORDS or unit == "please"  # "over 4 stars" is no price
         return _Measure(price) if price and bare and not timely else None
 
@@ -293,9 +230,9 @@ class PlainReader:
             parts = self.catalogue.table.select(parts_of(column).alias("v"))["v"].explode().drop_nulls().unique()
             by_size.append((len(parts), column, parts.to_list()))
         for size, column, names in sorted(by_size):
-            for value in sorted(names) if size <= _MOST_VALUES else []:
+            for value in sorted(names) if size <= grammar.MOST_VALUES else []:
                 values.setdefault(_singular(value), (column, value))
-        for group in _SYNONYMS:
+        for group in grammar.SYNONYMS:
             if (known := next((values[name] for name in group if name in values), None)) is not None:
                 for name in group:
                     values.setdefault(name, known)

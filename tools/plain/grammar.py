@@ -1,0 +1,69 @@
+"""The words and shapes of English that the plain reader knows, as patterns."""
+
+import re
+
+from duetto.tools.predicate import Operator
+
+SMALL_TALK = re.compile(
+    r"\W*(?:(?:hi|hello|hey|thanks?|thank you|thx|good (?:morning|evening|day)|bye|goodbye|how are you|ok|okay|great|"
+    r"cool|there|so much|very much|a lot)\W*)+",
+    re.IGNORECASE,
+)
+FILLER = re.compile(
+    r"\b(?:please|can you|could you|would you|recommend|suggest|show me|give me|find me|find|i(?:'m| am) looking for|"
+    r"looking for|i(?:'d| would) like|(?:i )?want(?: to (?:see|watch|buy|read|hear))?|i need|something|anything|some|me|"
+    r"like (?:that|those|this|these|it|them))\b",
+    re.IGNORECASE,
+)
+AFFECT = re.compile(
+    r"\b(?:i(?:'ve)?\s+)?(?:(?:really|absolutely|just|also)\s+)?"
+    r"(?:(?P<bad>hated|disliked|(?<=i )(?:hate|dislike)|can'?t stand|"
+    r"(?:did not|didn'?t|do not|don'?t)\s+(?:really\s+)?(?:like|enjoy))"
+    r"|(?:loved|liked|enjoyed|adored|(?:(?<=i )|(?<=really )|(?<=also ))(?:love|like|enjoy|adore)))\s+(?P<what>[^.;!?]+)",
+    re.IGNORECASE,
+)
+ALIKE = re.compile(r"\b(?:like|similar to|along the lines of|in the (?:style|spirit) of)\s+(?P<what>[^.;!?]+)", re.IGNORECASE)
+JOINT = re.compile(r"(,\s*and\s+|\s+and\s+|,\s*|\s+but\s+|\s+or\s+)")
+MORE = re.compile(r"(?P<joint>,\s*and\s+|\s+and\s+|,\s*|\s+or\s+)(?P<left>.*)", re.DOTALL)
+VALUE = r"(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})"
+EXCLUDED = re.compile(
+    r"\b(?:no|not|without|except|nothing|avoid|skip|"
+    r"i\s+(?:really\s+)?(?:(?:do not|don'?t)\s+(?:really\s+)?(?:like|enjoy|want)|hate|dislike|can'?t stand))\s+"
+    r"(?:any\s+|an?\s+|for\s+|too\s+|more\s+)*" + VALUE,
+    re.IGNORECASE,
+)
+ONLY = re.compile(r"\bonly\s+" + VALUE, re.IGNORECASE)
+CLEAR_ALL = re.compile(r"\b(?:start over|forget everything|clear (?:all|everything)|reset)\b", re.IGNORECASE)
+CLEAR = re.compile(r"\b(?:forget|drop|ignore|remove|never mind|any)\s+(?:about\s+)?(?:the\s+)?(?P<what>\w+)", re.IGNORECASE)
+NOT = r"(?P<no>\b(?:no|not|nothing|without|avoid)\s+(?:(?:any|anything|films?|movies?|books?|items?|things?|products?)\s+)*)?"
+DECADE = re.compile(
+    NOT
+    + r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b",
+    re.IGNORECASE,
+)
+NUMBER = r"(?P<currency>[$€£])?\s?(?P<n>\d+(?:\.\d+)?)\s?(?P<unit>[a-z$€£]+)?"
+BETWEEN = re.compile(
+    NOT + r"(?:\b(?:between|from)\s+[$€£]?|[$€£](?=[\d.]+\s*(?:to|-)))(?P<low>\d+(?:\.\d+)?)\s*(?:and|to|-)\s*" + NUMBER,
+    re.IGNORECASE,
+)
+BOUND = re.compile(
+    NOT + r"\b(?P<how>under|below|less than|at most|up to|cheaper than|shorter than|before|older than|until|over|above|"
+    r"more than|at least|longer than|after|newer than|since|from)\s+" + NUMBER,
+    re.IGNORECASE,
+)
+OPERATORS: dict[str, Operator] = {
+    **dict.fromkeys(("under", "below", "less than", "cheaper than", "shorter than", "before", "older than"), "lt"),
+    **dict.fromkeys(("at most", "up to", "until"), "le"),
+    **dict.fromkeys(("over", "above", "more than", "longer than", "after", "newer than"), "gt"),
+    **dict.fromkeys(("at least", "since"), "ge"),
+    "from": "eq",
+}
+OPPOSITE: dict[Operator, Operator] = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt", "eq": "ne"}
+TIME_ONLY = {"before", "older than", "until", "after", "newer than", "since", "from"}
+LENGTHS = ("minutes", "runtime", "duration", "length")
+LOOSE_ENDS = re.compile(r"^(?:(?:and|but|or|then|an?)\b\W*)+|(?:\W*\b(?:and|but|or|that|which|is|are))+$", re.IGNORECASE)
+MONEY = ("$", "€", "£", "dollars", "euros", "pounds", "usd", "eur", "bucks")
+TIMES = ("hour", "hours", "h", "minute", "minutes", "min", "mins")
+SYNONYMS = (("science fiction", "sci-fi", "sci fi", "scifi"), ("animation", "animated"))
+TITLE_LIKENESS = 88.0
+MOST_VALUES = 20_000
