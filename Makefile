@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT := .
 
-.PHONY: demo test check bench eval soak local clean
+.PHONY: demo test check bench local clean
 
 demo: $(VENV)/.core
 	$(VENV)/bin/duetto demo
@@ -19,7 +19,7 @@ check: $(VENV)/.dev
 	$(VENV)/bin/lint-imports --no-logo
 
 bench: $(VENV)/.core
-	$(PYTHON) -m duetto.bench --out $(OUT)/bench.json
+	$(PYTHON) -m duetto.bench --out $(OUT)/bench.json $(ARGS)
 
 local: $(VENV)/.local
 

@@ -1,6 +1,5 @@
 """Folds the turn into one reply: an `Answer` and a message. Writes `answer` and `messages`."""
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -163,7 +162,7 @@ class Reply:
         )
         said: list[AnyMessage] = [HumanMessage(understood.message)] if state.message is not None else []
         return {
-            "answer": json.loads(answer.model_dump_json(by_alias=True)),
+            "answer": answer.model_dump(mode="json", by_alias=True),
             "messages": [*said, AIMessage(answer.reply)],
         }
 

@@ -161,9 +161,10 @@ class Rerank:
         prior = np.array([p.weight for p in preferences])
         shares = attention(wanted, prior, vectors, limits.attention_heads, limits.attention_temperature)
         fitness = np.zeros((len(vectors), len(preferences)))
+        has = self.features.matrix[chosen].toarray()
         for p, preference in enumerate(preferences):
             if preference.features:
-                fitness[:, p] = self.features.matrix[chosen][:, list(preference.features)].mean(axis=1).ravel()
+                fitness[:, p] = has[:, list(preference.features)].mean(axis=1)
             else:
                 everywhere = self.box.voice.sample_cosines(wanted[[p]])[0]
                 fitness[:, p] = (everywhere < (vectors @ wanted[p])[:, None]).mean(axis=1)
