@@ -69,3 +69,14 @@ def test_chat_ranks_first_and_explains_then_and_goes_on_later(
 def test_inspect_shows_the_manifest_readably_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "15,373" in printed(capsys, "inspect", "--index", "sample")
     assert json.loads(printed(capsys, "inspect", "--index", "sample", "--json"))["counts"]["items"] == 483
+
+
+def test_the_readme_shows_the_demo_as_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # To mend it: paste the second turn of `COLUMNS=110 duetto demo` into README.md.
+    monkeypatch.setenv("COLUMNS", "110")
+    shown = [line.rstrip() for line in printed(capsys, "demo").splitlines()]
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
+    first = next(n for n, line in enumerate(readme) if "I loved" in line)
+    session = readme[first : readme.index("█ language voice   ░ crowd")]
+    start = next(n for n, line in enumerate(shown) if "I loved" in line)
+    assert shown[start : start + len(session)] == session
