@@ -9,6 +9,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.tools import BaseTool
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
+from openai import OpenAIError
 
 from duetto.errors import BadInput, NotReady
 from duetto.graph.answer import Reply
@@ -187,7 +188,11 @@ def build_index(
     catalogue = tables.read_items(Path(items))
     log = tables.read_interactions(Path(interactions))
     enrichment = None if descriptions is None else tables.read_descriptions(Path(descriptions))
-    made = _made(catalogue, log.table, enrichment, embedder, chosen, root, settings, strict, log.repeated, progress)
+    try:
+        made = _made(catalogue, log.table, enrichment, embedder, chosen, root, settings, strict, log.repeated, progress)
+    except OpenAIError as error:
+        what = type(error).__name__  # the text may quote the key
+        raise NotReady(f"the embedder {embedder} did not answer ({what}): check its server and key, and build again") from error
     return indexes.write(root, made)
 
 
