@@ -11,7 +11,8 @@ SMALL_TALK = re.compile(
 )
 FILLER = re.compile(
     r"\b(?:please|can you|could you|would you|recommend|suggest|show me|give me|find me|find|i(?:'m| am) looking for|"
-    r"looking for|i(?:'d| would) like|(?:i )?want(?: to (?:see|watch|buy|read|hear))?|i need|something|anything|some|me|"
+    r"looking for|i(?:'d| would) like|i (?:really |also )?(?:like|love|enjoy|prefer)|"
+    r"(?:i )?want(?: to (?:see|watch|buy|read|hear))?|i need|something|anything|some|me|"
     r"like (?:that|those|this|these|it|them))\b",
     re.IGNORECASE,
 )
