@@ -66,8 +66,7 @@ class LanguageVoice:
 
     def taste(self, newest: list[int]) -> Vectors:
         """The history vector, shape (1, dimensions); `newest` are rows, oldest first."""
-        decay = self.limits.taste_decay ** np.arange(len(newest), dtype=np.float32)[::-1]
-        return np.asarray(decay @ self.store.vectors_of(np.array(newest)), dtype=np.float32)[None, :]
+        return recency_sum(self.store.vectors_of(np.array(newest)), self.limits.taste_decay)[None, :]
 
     def score(self, heard: Heard, rows: Rows) -> dict[str, Array]:
         """z-scores of these rows, by part, each shape (rows,)."""
@@ -93,3 +92,9 @@ class LanguageVoice:
         if len(self.store) <= self.limits.hnsw_above:
             return None
         return np.random.default_rng(0).choice(len(self.store), min(len(self.store), self.limits.moments_sample), replace=False)
+
+
+def recency_sum(vectors: Vectors, decay: float) -> Vectors:
+    """The sum of these vectors, oldest first, the t-th newest weighing `decay**t`: shape (dimensions,)."""
+    weights = decay ** np.arange(len(vectors), dtype=np.float32)[::-1]
+    return np.asarray(weights @ vectors, dtype=np.float32)

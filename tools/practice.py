@@ -12,6 +12,7 @@ from duetto.tools.crowd import Crowd
 from duetto.tools.embedding import Vectors, embed_queries
 from duetto.tools.fit_weights import fit
 from duetto.tools.fusion import DEFAULTS, Array, Evidence, Weights
+from duetto.tools.language_voice import recency_sum
 from duetto.tools.tuning import CHUNK, HeldOut, scored
 
 Advance = Callable[[int], None]
@@ -98,8 +99,7 @@ def _sample(evidence: Evidence, rows: NDArray[np.int64], person: HeldOut) -> tup
 def _tastes(vectors: Vectors, people: list[HeldOut], limits: Limits) -> Vectors:
     tastes = np.zeros((len(people), vectors.shape[1]), dtype=np.float32)
     for i, person in enumerate(people):
-        newest = person.history.liked_rows(limits.taste_items)
-        tastes[i] = (limits.taste_decay ** np.arange(len(newest))[::-1]) @ vectors[newest]
+        tastes[i] = recency_sum(vectors[person.history.liked_rows(limits.taste_items)], limits.taste_decay)
     return tastes
 
 
