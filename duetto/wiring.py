@@ -96,16 +96,14 @@ def open_threads(settings: Settings) -> EitherSqliteSaver:
 
 def open_index(index: str | Path, settings: Settings, progress: Progress | None = None) -> Index:
     root = index_root(index, settings)
-    if str(index) == SAMPLE:
-        return _sample_index(settings, progress)
-    if settings.embedder:
-        manifest, _ = indexes.manifest_of(root)
-        if manifest.embedder != settings.embedder:
-            raise NotReady(
-                f"the index {root} was built with the embedder {manifest.embedder}, not {settings.embedder} as "
-                f"DUETTO_EMBEDDER says: unset it, or run `duetto build --index {root} --embedder {settings.embedder} ...`"
-            )
-    return indexes.load(root)
+    found = _sample_index(settings, progress) if str(index) == SAMPLE else indexes.load(root)
+    built_with = found.manifest.embedder
+    if settings.embedder and built_with != settings.embedder:
+        raise NotReady(
+            f"the index {root} was built with the embedder {built_with}, not {settings.embedder} as "
+            f"DUETTO_EMBEDDER says: unset it, or run `duetto build --index {root} --embedder {settings.embedder} ...`"
+        )
+    return found
 
 
 def _sample_index(settings: Settings, progress: Progress | None) -> Index:
