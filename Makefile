@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT := .
 
-.PHONY: demo test check bench local clean
+.PHONY: demo test check bench eval local clean
 
 demo: $(VENV)/.core
 	$(VENV)/bin/duetto demo
@@ -21,6 +21,11 @@ check: $(VENV)/.dev
 bench: $(VENV)/.core
 	$(PYTHON) -m duetto.bench --out $(OUT)/bench.json $(ARGS)
 
+# Figures of the README's evidence table; DATA holds ml-1m, amazon-beauty and ml-latest-small.
+DATA := ../shared/data
+eval: $(VENV)/.local
+	$(PYTHON) -m duetto.evidence --data $(DATA) --out $(OUT)/eval $(ARGS)
+
 local: $(VENV)/.local
 
 $(VENV)/bin/python:
@@ -32,11 +37,11 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e ".[dev]"
+	$(PIP) -e ".[dev,evals]"
 	@touch $(VENV)/.core $@
 
 $(VENV)/.local: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e ".[dev,local]"
+	$(PIP) -e ".[dev,local,evals]"
 	@touch $(VENV)/.core $(VENV)/.dev $@
 
 clean:

@@ -22,6 +22,8 @@ app = typer.Typer(
     help="A conversational, explainable recommender: a language model and the crowd, over the whole catalogue.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
+evaluate = typer.Typer(help="Is it any good? Measure it on what was held out.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(evaluate, name="eval")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -124,6 +126,53 @@ def ask(
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
     else:
         out.print(show.turn(answer, steps))
+
+
+@evaluate.command()
+def rank(
+    items: Annotated[Path, typer.Option("--items", help="The catalogue, as for `build`.")],
+    interactions: Annotated[Path, typer.Option("--interactions", help="The log, as for `build`.")],
+    output: Annotated[Path, typer.Option("--out", help="The folder for report.html, report.json and cases.parquet.")],
+    embedder: Annotated[str, typer.Option("--embedder", help="lsa, minilm or openai:MODEL.")] = "lsa",
+    descriptions: Annotated[Path | None, typer.Option("--descriptions", help="item_id, description, queries.")] = None,
+    protocol: Annotated[str, typer.Option("--protocol", help="leave-one-out or temporal.")] = "leave-one-out",
+    refit: Annotated[bool, typer.Option("--refit/--no-refit", help="Refit the crowd on all but the labels.")] = True,
+    users: Annotated[str, typer.Option("--users", help="How many people, drawn at random; or all.")] = "all",
+    systems: Annotated[str | None, typer.Option("--systems", help="Names, separated by commas; the last is compared.")] = None,
+    recordings: Annotated[Path | None, typer.Option("--recordings", help="user_id, queries: a recorded language voice.")] = None,
+    requests: Annotated[Path | None, typer.Option("--requests", help="item_id, queries: what people may ask for.")] = None,
+    ignore: Annotated[str | None, typer.Option("--ignore", help="Item columns to leave out, separated by commas.")] = None,
+    brief: Annotated[bool, typer.Option("--brief", help="The main table only: no cold start, noise, requests.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """How well the whole catalogue is ranked: every system, every person, on interactions held out of the log."""
+    from duetto import show, wiring
+    from duetto.evals.report import terminal_table
+
+    settings = _settings()
+    with show.Bars(err) as bars:
+        report = wiring.evaluate_ranking(
+            items, interactions, output, embedder=embedder, descriptions=descriptions, protocol=protocol, refit=refit,
+            users=_people(users), systems=_names(systems), recordings=recordings, requests=requests, ignore=_names(ignore),
+            settings=settings, brief=brief, progress=bars,
+        )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(report, ensure_ascii=False, indent=1))
+    else:
+        out.print(terminal_table(report))
+        out.print(f"\nThe whole report: {output / 'report.html'}", soft_wrap=True)
+
+
+def _people(users: str) -> int | None:
+    if users == "all":
+        return None
+    if not users.isascii() or not users.isdigit() or not int(users):
+        raise BadInput(f"cannot evaluate {users!r} people: --users takes a number from 1 on, or all")
+    return int(users)
+
+
+def _names(given: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in given.split(",")) if given is not None else ()
 
 
 @app.command(epilog=ModelHint)

@@ -26,14 +26,16 @@ class Limits:
     queries: int = 6
     history_shown: int = 24
     quota_per_query: int = 20  # candidates each query may bring, however many queries there are
-    taste_items: int = 5
-    taste_decay: float = 0.7
+    taste_items: int = 5  # newest items a reason may say an item resembles
+    candidates_by_taste: int = 80  # for each span of the history
 
     # the crowd
-    candidates: int = 200
+    candidates: int = 150  # of each of its parts, and of all together
+    neighbours: int = 400  # entries a row of a relation keeps
+    linear_items: int = 6_000  # a linear autoregression needs a dense items x items matrix
 
     # the fusion
-    fusion: str = "adaptive"
+    fusion: str = "learned"
     fixed_language_weight: float = 0.5
     rrf_constant: int = 60
     attention_heads: int = 4
@@ -41,9 +43,15 @@ class Limits:
     diversity: float = 0.0  # MMR's 1 - lambda: 0 ranks by score alone
 
     # what `build` learns from
-    tuning_people: int = 2_000
-    tuning_requests: int = 1_000
-    tuning_least: int = 100  # people below this: presets and weights are the defaults
+    held_out: int = 4  # newest likes of a person that are predicted, at most a tenth of their history, at least one
+    tuning_people: int = 1_000  # whose held-out likes fit the weights, and are kept from the ranker
+    tuning_turns: int = 2_000  # of theirs, at most
+    tuning_least: int = 100  # people below this: the weights are the defaults, and nothing is learned
+    ranker_turns: int = 20_000  # practice turns at most
+    ranker_negatives: int = 100  # candidates kept of a practice turn
+    ranker_trees: int = 200
+    ranker_leaves: int = 31
+    ranker_rate: float = 0.05
 
     # files
     unknown_share: float = 0.20

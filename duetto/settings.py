@@ -90,7 +90,8 @@ def _limits(env: Mapping[str, str]) -> Limits:
 
 # Where 0 would divide, or leave nothing to do at all.
 _NEEDED = {"attention_heads", "attention_temperature", "embed_batch", "max_top_k", "top_k", "message_chars", "moments_sample",
-           "candidates", "call_seconds", "turn_seconds", "embed_seconds", "texts_remembered"}  # fmt: skip
+           "candidates", "neighbours", "held_out", "tuning_least", "ranker_negatives", "ranker_trees",
+           "ranker_rate", "call_seconds", "turn_seconds", "embed_seconds", "texts_remembered"}  # fmt: skip
 
 
 def _wanted(kind: type, name: str) -> str:

@@ -99,10 +99,11 @@ def manifest(manifest: dict[str, Any], version: str) -> RenderableType:
     table.add_row("embedder", f"{manifest['embedder']}, {manifest['dimensions']} dimensions")
     table.add_row("columns", ", ".join(f"{name} ({kind})" for name, kind in manifest["columns"].items()))
     table.add_row("crowd", ", ".join(f"{name} {value}" for name, value in manifest["crowd"].items()))
-    tried = manifest["crowd_validation"]
-    if tried:
-        best = max(tried, key=tried.__getitem__)
-        table.add_row("chosen among", f"{len(tried)} settings, NDCG@10 on held-out items {min(tried.values())} to {tried[best]}")
+    if manifest["validation"]:
+        measured = ", ".join(f"{strategy} {ndcg}" for strategy, ndcg in manifest["validation"].items())
+        table.add_row("fusion", f"NDCG@10 on held-out likes: {measured}")
+    if why := manifest["fusion"]["no_ranker"]:
+        table.add_row("no learned ranker", why)
     fitted = manifest["fusion"]["fitted_on"]
     people = ", ".join(f"{situation}: {n:,} held-out items" for situation, n in fitted.items())
     table.add_row("weights of the voices", f"fitted on {people}" if people else "defaults (too small a log to fit them)")

@@ -3,6 +3,7 @@
 import asyncio
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from langchain_core.embeddings import Embeddings
@@ -12,6 +13,8 @@ from langgraph.types import Checkpointer
 from openai import OpenAIError
 
 from duetto.errors import BadInput, NotReady
+from duetto.evals import accuracy
+from duetto.evals.systems import DEFAULT
 from duetto.graph.answer import Reply
 from duetto.graph.branches import Collaborate, Retrieve
 from duetto.graph.build import build
@@ -28,8 +31,10 @@ from duetto.tools.chat.language_model import LanguageModel, open_chat
 from duetto.tools.embedding import MiniLM, Remembered
 from duetto.tools.index import Index
 from duetto.tools.indexing import Progress, make_index
+from duetto.tools.language_voice import TEXTS
 from duetto.tools.plain.understand import PlainReader
 from duetto.tools.reading import tables
+from duetto.tools.signals import Signals
 from duetto.tools.threads import EitherSqliteSaver
 from duetto.tools.vector_store import FaissStore
 
@@ -59,7 +64,7 @@ def open_graph(
         write_queries=WriteQueries(box, model),
         retrieve=Retrieve(search_catalogue(box)),
         collaborate=Collaborate(recommend_from_history(box)),
-        rerank=Rerank(box, loaded.weights, loaded.features),
+        rerank=Rerank(box, loaded.weights, signals(loaded).warm(), loaded.ranker, loaded.no_ranker),
         explain=Explain(box, model),
         answer=Reply(loaded.catalogue, loaded.version, model.price if model else None),
         checkpointer=checkpointer,
@@ -125,7 +130,12 @@ def toolbox(index: Index, settings: Settings) -> Toolbox:
     if embedder is None:
         raise NotReady(f"the index names the embedder {index.manifest.embedder!r}, which this duetto does not know")
     store = FaissStore(index.catalogue, index.vectors, embedder, limits, index.graph)
-    return Toolbox(index.catalogue, index.histories, store, embedder, index.crowd.warm(), limits)
+    return Toolbox(index.catalogue, index.histories, store, embedder, index.words.warm(), index.crowd.warm(), limits)
+
+
+def signals(index: Index) -> Signals:
+    """What the index's ranker reads."""
+    return Signals(index.catalogue, index.features, index.crowd, tuple(TEXTS))
 
 
 def embedder_named(name: str, settings: Settings) -> Embeddings | None:
@@ -192,6 +202,34 @@ def build_index(
         what = type(error).__name__  # the text may quote the key
         raise NotReady(f"the embedder {embedder} did not answer ({what}): check its server and key, and build again") from error
     return indexes.write(root, made)
+
+
+def evaluate_ranking(
+    items: Path, interactions: Path, output: Path, *, embedder: str, descriptions: Path | None, protocol: str, refit: bool,
+    users: int | None, systems: tuple[str, ...], recordings: Path | None, requests: Path | None, ignore: tuple[str, ...],
+    settings: Settings, brief: bool = False, progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Reads the files and evaluates (see `duetto.evals.accuracy`). Raises BadInput or NotReady."""
+    catalogue = tables.read_items(items)
+    if strange := [name for name in ignore if name not in catalogue.columns or name in ("item_id", "title")]:
+        raise BadInput(f"cannot ignore {strange[0]!r}: the items' other columns are {', '.join(catalogue.columns[2:])}")
+    task = accuracy.Task(
+        dataset=f"{items.resolve().parent.name}/{items.name}",
+        items=catalogue.drop(ignore),
+        log=tables.read_interactions(interactions).table,
+        descriptions=None if descriptions is None else tables.read_descriptions(descriptions),
+        embedder_name=embedder,
+        embedder=embedder_named(embedder, settings),
+        limits=settings.limits,
+        protocol=protocol,
+        refit=refit,
+        users=users,
+        systems=systems or DEFAULT,
+        brief=brief,
+        requests=None if requests is None else tables.read_descriptions(requests),
+        recordings=() if recordings is None else tables.read_recordings(recordings),
+    )
+    return accuracy.evaluate(task, output, progress)
 
 
 def build_sample(settings: Settings, progress: Progress | None = None) -> Path:

@@ -13,13 +13,14 @@ from duetto.errors import BadInput
 from duetto.graph.state import Context, Outcome, Ranking, State, since
 from duetto.tools.agent_tools import Toolbox
 from duetto.tools.attention import attention, diversify
-from duetto.tools.duet import join
+from duetto.tools.duet import join, popular
 from duetto.tools.embedding import Vectors, embed_queries
-from duetto.tools.features import Features
-from duetto.tools.fusion import Evidence, Ranked, Weights, rank, voice_shares
+from duetto.tools.fusion import CROWD, Array, Evidence, Ranked, Weights, carried, rank, voice_shares
 from duetto.tools.language import SearchQuery
 from duetto.tools.language_voice import Heard
 from duetto.tools.pick import Fit, Pick
+from duetto.tools.ranker import Ranker
+from duetto.tools.signals import Signals
 from duetto.tools.single_thread import single_thread
 
 log = logging.getLogger("duetto")
@@ -29,52 +30,68 @@ Shares = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
+class Listed:
+    """The candidates (rows), what is known of them, their ranking, and the places among them that are shown, best first."""
+
+    rows: NDArray[np.int64]
+    evidence: Evidence
+    ranked: Ranked
+    top: list[int]
+
+
+@dataclass(frozen=True)
 class Rerank:
     box: Toolbox
     weights: Weights
-    features: Features
+    signals: Signals
+    ranker: Ranker | None = None
+    no_ranker: str = ""  # why a ranker that the index holds cannot run here
 
     def __call__(self, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         started = time.perf_counter()
+        degraded = [self.no_ranker] if self.no_ranker else []
+        heard = state.found.heard
         with single_thread():
-            picks, degraded = self._ranked_by_who_answers(state)
-        ranking = Ranking(picks, Outcome(since(started), degraded=degraded))
+            try:
+                listed = self._ranked(state, heard)
+            except BadInput:
+                raise
+            except Exception as error:  # a store that fails only now: the crowd needs none
+                degraded.append(f"the vectors failed in the ranking ({_failure(error)}), so the crowd ranks alone")
+                heard, listed = None, self._ranked(state, None)
+            self._send(listed, runtime)
+            try:
+                picks = self._picks(state, heard, listed)
+            except Exception as error:  # what was sent stands
+                degraded.append(f"the vectors failed after the ranking ({_failure(error)}), so reasons rest on less")
+                picks = self._picks(state, None, listed)
+        return {"ranking": Ranking(picks, Outcome(since(started), degraded=tuple(degraded)))}
+
+    def _send(self, listed: Listed, runtime: Runtime[Context]) -> None:
+        catalogue = self.box.catalogue
         shown = [
             {
                 "rank": n,
-                "item_id": self.box.catalogue.ids[p.row],
-                "title": self.box.catalogue.titles[p.row],
-                "score": round(p.score, 4),
+                "item_id": catalogue.ids[listed.rows[place]],
+                "title": catalogue.titles[listed.rows[place]],
+                "score": round(float(listed.ranked.scores[place]), 4),
             }
-            for n, p in enumerate(picks, start=1)
+            for n, place in enumerate(listed.top, start=1)
         ]
         runtime.stream_writer({"event": "ranking", "recommendations": shown})
-        return {"ranking": ranking}
 
-    def _ranked_by_who_answers(self, state: State) -> tuple[tuple[Pick, ...], tuple[str, ...]]:
-        try:
-            return self._ranked(state, state.found.heard), ()
-        except BadInput:
-            raise
-        except Exception as error:  # a store or an embedder that fails only now: the crowd needs neither
-            log.info("ranking with the vectors failed", exc_info=True)
-            note = f"the vectors failed in the ranking ({type(error).__name__}), so the crowd ranks alone"
-            return self._ranked(state, None), (note,)
-
-    def _ranked(self, state: State, heard: Heard | None) -> tuple[Pick, ...]:
+    def _ranked(self, state: State, heard: Heard | None) -> Listed:
         """Without `heard` neither the vectors nor the embedder are asked for anything."""
         k, history = state.understood.k, state.understood.history
         asked = any(query.asked for query in state.written.queries)
-        rows, evidence = join(self.box.voice, heard, state.gathered.chosen, len(history), asked)
+        signals = self.signals if self.ranker is not None else None
+        rows, evidence = join(self.box.voice, heard, state.gathered.chosen, history, asked, signals)
         if not len(rows) and state.found.heard is not None and not evidence.parts:
-            rows, ranked = self._popular(state)
-        else:
-            ranked = rank(evidence, self.weights, self.box.limits)
+            rows, evidence = popular(self.box.crowd.standing, self.box.eligible(history, state.understood.where))
+        ranked = rank(evidence, self.weights, self.box.limits, self.ranker)
         if heard is None or not len(rows) or not self.box.limits.diversity:
-            top = ranked.order[:k].tolist()
-        else:
-            top = self._diverse(rows, ranked, k)
-        return self._picks(state, heard, rows, ranked, top)
+            return Listed(rows, evidence, ranked, ranked.order[:k].tolist())
+        return Listed(rows, evidence, ranked, self._diverse(rows, ranked, k))
 
     def _diverse(self, rows: NDArray[np.int64], ranked: Ranked, k: int) -> list[int]:
         limits = self.box.limits
@@ -82,27 +99,17 @@ class Rerank:
         chosen = diversify(ranked.scores[pool], self.box.store.vectors_of(rows[pool]), k, limits.diversity)
         return [int(pool[place]) for place in chosen]
 
-    def _popular(self, state: State) -> tuple[NDArray[np.int64], Ranked]:
-        """What most people chose, for somebody of whom nothing is known and who said nothing."""
-        counts = np.zeros(len(self.box.catalogue))
-        liked = self.box.histories.popularity
-        counts[: len(liked)] = liked
-        rows = np.flatnonzero(self.box.eligible(state.understood.history, state.understood.where))
-        standard = (counts[rows] - counts.mean()) / (counts.std() or 1.0)
-        evidence = Evidence({"popularity": standard}, 0, asked=False)
-        return rows, rank(evidence, self.weights, self.box.limits)
-
-    def _picks(
-        self, state: State, heard: Heard | None, rows: NDArray[np.int64], ranked: Ranked, top: list[int]
-    ) -> tuple[Pick, ...]:
-        if not top:
+    def _picks(self, state: State, heard: Heard | None, listed: Listed) -> tuple[Pick, ...]:
+        """The items shown, with what carried them and the evidence for it."""
+        if not (top := listed.top):
             return ()
-        chosen = rows[top]
-        history = self._spoken_for(state, chosen)
+        ranked, chosen = listed.ranked, listed.rows[top]
+        added = carried(ranked, listed.evidence, self.ranker, top)
+        history = self._spoken_for(state, chosen, added)
         queries, resembles, fits = self._of_the_text(state, heard, chosen)
         picks = []
         for i, place in enumerate(top):
-            parts = {part: round(float(values[place]), 5) for part, values in ranked.contributions.items()}
+            parts = {part: round(float(values[i]), 5) for part, values in added.items()}
             picks.append(
                 Pick(
                     row=int(chosen[i]),
@@ -135,14 +142,19 @@ class Rerank:
         written = {query.text: query for query in state.written.queries}
         return tuple((written[heard.queries[q]], round(float(cosines[q]), 4)) for q in order.tolist())
 
-    def _spoken_for(self, state: State, chosen: NDArray[np.int64]) -> list[Shares]:
-        """For each item the history rows that add most to the crowd's score, as shares of what adds to it."""
-        if state.gathered.chosen is None or not len(state.gathered.chosen.scores):
+    def _spoken_for(self, state: State, chosen: NDArray[np.int64], added: dict[str, Array]) -> list[Shares]:
+        """For each item the history rows that speak for it in the crowd's parts, each part as far as it speaks for it."""
+        if state.gathered.chosen is None or not len(state.gathered.chosen.z):
             return [()] * len(chosen)
-        taste = state.gathered.chosen.taste
-        added = np.maximum(self.box.crowd.contributions(taste, chosen), 0)
-        shares = added / np.maximum(added.sum(axis=1, keepdims=True), 1e-12)
-        return [_largest(row, taste.rows) for row in shares]
+        history = state.understood.history
+        said = np.zeros((len(chosen), len(history)))
+        for part in CROWD:
+            if part in added and (added[part] > 0).any():
+                each = self.box.crowd.contributions(history, chosen, part)
+                each /= np.maximum(each.sum(axis=1, keepdims=True), 1e-12)
+                said += np.maximum(added[part], 0)[:, None] * each
+        shares = said / np.maximum(said.sum(axis=1, keepdims=True), 1e-12)
+        return [_largest(row, history.rows) for row in shares]
 
     def _resembles(self, state: State, vectors: Vectors) -> list[Shares]:
         newest = np.array(state.understood.history.liked_rows(self.box.limits.taste_items), dtype=np.int64)
@@ -161,7 +173,7 @@ class Rerank:
         prior = np.array([p.weight for p in preferences])
         shares = attention(wanted, prior, vectors, limits.attention_heads, limits.attention_temperature)
         fitness = np.zeros((len(vectors), len(preferences)))
-        has = self.features.matrix[chosen].toarray()
+        has = self.signals.features.matrix[chosen].toarray()
         for p, preference in enumerate(preferences):
             if preference.features:
                 fitness[:, p] = has[:, list(preference.features)].mean(axis=1)
@@ -173,6 +185,11 @@ class Rerank:
             order = np.argsort(-shares[i], kind="stable")
             fits.append(tuple(Fit(int(p), round(float(shares[i, p]), 4), round(float(fitness[i, p]), 4)) for p in order))
         return fits
+
+
+def _failure(error: Exception) -> str:
+    log.info("the vectors failed", exc_info=error)
+    return type(error).__name__
 
 
 def _largest(values: NDArray[np.floating], rows: NDArray[Any]) -> Shares:

@@ -13,6 +13,9 @@ for name in list(os.environ):
     if name.startswith(FOREIGN) or name.upper().endswith("_PROXY"):
         del os.environ[name]
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read when langgraph is imported, so before duetto
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # where others want the cores too, threads that spin take twenty times as long
+
+pytest.register_assert_rewrite("tests.contracts")
 
 from duetto.settings import Settings  # noqa: E402
 from duetto.tools import index as indexes  # noqa: E402

@@ -154,7 +154,7 @@ def test_an_index_of_another_embedder_is_refused(
 
 def test_a_future_format_asks_for_an_upgrade(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = indexes.current(shop / "index") / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": indexes.FORMAT + 1}))
     assert "upgrade duetto" in refused(capsys, "ask", "m", "--index", str(shop / "index"))
 
 

@@ -5,6 +5,7 @@ Each returns readable JSON for an agent, and beside it (LangChain's `artifact`) 
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from pydantic import BaseModel, Field
 from duetto.errors import BadInput
 from duetto.limits import Limits
 from duetto.tools.catalogue import Catalogue
-from duetto.tools.crowd import Crowd, Taste
+from duetto.tools.crowd_voice import CrowdVoice
 from duetto.tools.embedding import embed_queries
 from duetto.tools.fusion import Array
 from duetto.tools.histories import Histories, History
@@ -24,6 +25,7 @@ from duetto.tools.language_voice import Heard, LanguageVoice
 from duetto.tools.predicate import Predicate, from_json
 from duetto.tools.single_thread import single_thread
 from duetto.tools.vector_store import Mask, Searchable
+from duetto.tools.words import Words
 
 Id = str | int
 Where = dict[str, Any] | None
@@ -57,19 +59,29 @@ class FactsArgs(BaseModel):
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the crowd says of a person: `rows` are candidates, best first; `scores` (items,) covers the catalogue.
+    """What the crowd says of a person: `rows` are candidates; `z` (sources, items) covers the catalogue.
 
-    `moments` are the mean and deviation of `scores`. A person without history has no candidates.
+    `by_part` says which sources each part averages. A person who likes nothing known has no candidates.
     """
 
-    taste: Taste
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    scores: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
-    moments: tuple[float, float] = (0.0, 1.0)
+    z: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    by_part: dict[str, list[int]] = field(default_factory=dict)
 
-    def score(self, rows: NDArray[np.int64]) -> Array:
-        """z-scores of these rows, shape (rows,)."""
-        return (self.scores[rows].astype(np.float64) - self.moments[0]) / self.moments[1]
+    def score(self, rows: NDArray[np.int64]) -> dict[str, Array]:
+        """The mean z-score of these rows by part, each shape (rows,)."""
+        z = self.z[:, rows].astype(np.float64)
+        return {part: z[sources].mean(axis=0) for part, sources in self.by_part.items()}
+
+
+def choose(z: NDArray[np.float32], by_part: dict[str, list[int]], keep: Mask, most: int) -> Chosen:
+    """The kept rows that stand highest in a part, or in all sources together: at most `most` of each."""
+    n = min(most, int(keep.sum()))
+    if not n:
+        return Chosen(z=z, by_part=by_part)
+    means = np.stack([z.mean(axis=0), *(z[sources].mean(axis=0) for sources in by_part.values())])
+    means[:, ~keep] = -np.inf
+    return Chosen(np.unique(np.argpartition(-means, n - 1, axis=1)[:, :n]), z, by_part)
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,8 @@ class Toolbox:
     histories: Histories
     store: Searchable
     embedder: Embeddings
-    crowd: Crowd
+    words: Words
+    crowd: CrowdVoice
     limits: Limits
 
     def history(self, user: Id | None, liked: list[Id], disliked: list[Id]) -> History:
@@ -93,9 +106,9 @@ class Toolbox:
         keep[history.rows] = False
         return keep
 
-    @property
+    @cached_property
     def voice(self) -> LanguageVoice:
-        return LanguageVoice(self.store, self.limits)
+        return LanguageVoice(self.store, self.words, self.limits)
 
     def shown(self, row: int, score: float) -> dict[str, Any]:
         return {
@@ -142,17 +155,12 @@ def recommend_from_history(box: Toolbox) -> BaseTool:
     def recommend(user: Id | None, liked: list[Id], disliked: list[Id], where: Where, k: int) -> tuple[str, Chosen]:
         history = box.history(user, liked, disliked)
         keep = box.eligible(history, where)
-        taste = box.crowd.taste(history)
-        if not (taste.weights > 0).any():
-            return "[]", Chosen(taste)
-        scores = box.crowd.scores([taste])[0]
-        moments = float(scores.mean()), float(scores.std()) or 1.0
-        n = min(max(k, box.limits.candidates), int(keep.sum()))
-        masked = np.where(keep, scores, -np.inf)
-        rows = np.argpartition(-masked, n - 1)[:n] if n else np.zeros(0, np.int64)
-        rows = rows[np.argsort(-masked[rows], kind="stable")]
-        content = _content([box.shown(int(row), scores[row]) for row in rows[:k]])
-        return content, Chosen(taste, rows, scores, moments)
+        if history.disliked.all():
+            return "[]", Chosen()
+        chosen = choose(box.crowd.hear([history])[:, 0], box.crowd.by_part, keep, max(k, box.limits.candidates))
+        together = chosen.z[:, chosen.rows].mean(axis=0)
+        best = np.argsort(-together, kind="stable")[:k].tolist()
+        return _content([box.shown(int(chosen.rows[i]), together[i]) for i in best]), chosen
 
     return StructuredTool.from_function(
         recommend,

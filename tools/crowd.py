@@ -4,7 +4,7 @@ Plain ALS forgets order, and order is most of what predicts the next item. The s
 newest items weighing most, double it on MovieLens-1M. Known people and strangers go through the same fold-in.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -29,13 +29,18 @@ class CrowdSettings:
     """
 
     mode: Literal["fold_in", "neighbours"] = "fold_in"
-    factors: int = 128
-    regularization: float = 10.0
-    alpha: float = 1.0
+    factors: int = 256
+    regularization: float = 1.0
+    alpha: float = 10.0
     iterations: int = 10
-    newest: int = 30
-    decay: float = 0.8
-    confidence: float = 10.0
+    newest: int = 20
+    decay: float = 0.7
+    confidence: float = 1.0
+
+    @classmethod
+    def of(cls, items: int) -> "CrowdSettings":
+        """The defaults, with no more factors than half the items."""
+        return cls(factors=max(1, min(cls.factors, items // 2)))
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,10 @@ class Crowd:
         norms = np.linalg.norm(self.item_factors, axis=1, keepdims=True)
         return np.asarray(self.item_factors / np.where(norms == 0, 1, norms), dtype=np.float32)
 
+    def read_as(self, mode: Literal["fold_in", "neighbours"], newest: int, decay: float) -> "Crowd":
+        """The same factors, read over another span of the history in another way."""
+        return type(self)(self.item_factors, replace(self.settings, mode=mode, newest=newest, decay=decay))
+
     def warm(self) -> "Crowd":
         """Computes what the first turn would otherwise wait for."""
         _ = self._als.YtY if self.settings.mode == "fold_in" else self._unit_factors
@@ -93,7 +102,7 @@ class Crowd:
             factors = self._unit_factors
             people = [taste.weights @ factors[taste.rows] for taste in tastes]
             return np.asarray(np.stack(people) @ factors.T, dtype=np.float32)
-        people = self._als.recalculate_user(np.arange(len(tastes)), _matrix(tastes, len(self.item_factors)))
+        people = self._als.recalculate_user(np.arange(len(tastes)), events_matrix(tastes, len(self.item_factors)))
         return np.asarray(people @ self.item_factors.T, dtype=np.float32)
 
     def contributions(self, taste: Taste, rows: NDArray[np.int64]) -> Floats:
@@ -106,7 +115,7 @@ class Crowd:
         if self.settings.mode == "neighbours":
             near = self._unit_factors[rows] @ self._unit_factors[taste.rows].T
             return np.asarray(near * taste.weights, dtype=np.float32)
-        als, one = self._als, _matrix([taste], len(self.item_factors)) * self.settings.alpha
+        als, one = self._als, events_matrix([taste], len(self.item_factors)) * self.settings.alpha
         equation, _ = user_linear_equation(
             self.item_factors, als.YtY, one, 0, self.settings.regularization, self.settings.factors
         )
@@ -128,9 +137,18 @@ def _model(settings: CrowdSettings, seed: int) -> AlternatingLeastSquares:
     )
 
 
-def _matrix(tastes: list[Taste], items: int) -> sp.csr_matrix:
+def events_matrix(tastes: list[Taste], items: int) -> sp.csr_matrix:
+    """People x items, holding the weights of each person's events."""
     lengths = [len(taste) for taste in tastes]
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     rows = np.concatenate([taste.rows for taste in tastes]) if tastes else np.zeros(0, np.int32)
     weights = np.concatenate([taste.weights for taste in tastes]) if tastes else np.zeros(0, np.float32)
     return sp.csr_matrix((weights, rows, indptr), shape=(len(tastes), items))
+
+
+def newest(history: History, most: int, decay: float, skip: int = 0) -> Taste:
+    """The newest events but for the `skip` newest, with recency weights; a dislike speaks against what its item speaks for."""
+    end = max(0, len(history) - skip)
+    rows, disliked = history.rows[max(0, end - most) : end], history.disliked[max(0, end - most) : end]
+    weights = decay ** np.arange(len(rows))[::-1]
+    return Taste(rows, np.where(disliked, -weights, weights).astype(np.float32))

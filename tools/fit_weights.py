@@ -12,16 +12,17 @@ def fit(samples: list[tuple[Evidence, int]], situation: str, ridge: float = 0.02
     `samples` pairs a person's evidence with the place of the held-out item among its candidates. Minimises the mean
     of logsumexp(scores) - score[target] + ridge |coefficients - DEFAULTS|^2 by L-BFGS with the exact gradient.
     """
-    parts = [part for part in PARTS if part in samples[0][0].parts]
+    parts = [part for part in PARTS if any(part in evidence.parts for evidence, _ in samples)]
     prior = np.array([DEFAULTS[situation][part] for part in parts])
     described = np.stack([describe(evidence) for evidence, _ in samples])
-    size = max(len(evidence.parts[parts[0]]) for evidence, _ in samples)
+    sizes = [len(next(iter(evidence.parts.values()))) for evidence, _ in samples]
+    size = max(sizes)
     z = np.zeros((len(samples), len(parts), size))
     real = np.zeros((len(samples), size), dtype=bool)
     for i, (evidence, _) in enumerate(samples):
-        n = len(evidence.parts[parts[0]])
-        z[i, :, :n] = [evidence.parts[part] for part in parts]
-        real[i, :n] = True
+        for p, part in enumerate(parts):  # a part that has nothing to say to somebody adds nothing
+            z[i, p, : sizes[i]] = evidence.parts.get(part, 0.0)
+        real[i, : sizes[i]] = True
     target = np.array([place for _, place in samples])
     hit = z[np.arange(len(samples)), :, target]
 

@@ -1,12 +1,14 @@
 """Two voices, one ranking. The formula is ours; QueRec's adaptive reranking is not published.
 
 An item's score is the weighted sum of its parts, each a z-score over the whole catalogue for this person. Parts
-belong to a voice: `queries` (best match among the search queries) and `taste` (likeness to the newest history items)
-to the language voice; `als` (and `popularity`, for somebody nobody knows) to the crowd. Strategies say how much each
-part weighs: `adaptive` fits the weights to the person and the request, `fixed` does not, `rrf` looks at ranks only.
+belong to a voice: `queries` and `words` (best match among the search queries, by vector and by word) and `taste`
+(likeness to the newest history items) to the language voice; `als`, `together`, `next` (and `popularity`, for somebody
+nobody knows) to the crowd. Strategies say how much each part weighs: `adaptive` fits the weights to the person and the
+request, `fixed` does not, `rrf` looks at ranks only. `learned` puts a ranker in the place of all that history says; what
+it says is taken apart again into the same parts, for what is shown (`carried`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,23 +16,32 @@ from numpy.typing import NDArray
 
 from duetto.errors import BadInput
 from duetto.limits import Limits
+from duetto.tools.ranker import Ranker
 
 Array = NDArray[np.float64]
-PARTS = {"queries": "language", "taste": "language", "als": "crowd", "popularity": "crowd"}
+CROWD = ("als", "together", "next")
+ASKED = ("queries", "words")
+LEARNED = "learned"
+PARTS = {
+    "queries": "language", "words": "language", "taste": "language",
+    **dict.fromkeys((*CROWD, "popularity", "agreement", LEARNED), "crowd"),
+}  # fmt: skip
 FEATURES = ("bias", "history", "agreement", "language_margin", "crowd_margin", "specificity", "balance")
-STRATEGIES = ("adaptive", "fixed", "rrf")
+STRATEGIES = ("learned", "adaptive", "fixed", "rrf")
 
 
 @dataclass(frozen=True)
 class Evidence:
     """One person's candidates: `parts[name]` (candidates,) of z-scores; only the voices that spoke have parts.
 
-    `asked` is true when the person said what they want in this turn.
+    `asked` is true when the person said what they want in this turn. `signals` (candidates, signals) are what a
+    learned ranker reads; None where a voice is silent or nothing is known of the person.
     """
 
     parts: dict[str, Array]
     history: int
     asked: bool
+    signals: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,13 +56,17 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Weights:
-    """weight of part p = exp(coefficients[situation][p] . features); situations are `asked` and `silent`."""
+    """weight of part p = exp(coefficients[situation][p] . features).
+
+    Situations are `asked` and `silent`, and both again with a ranker in the place of the history's parts:
+    `asked_learned` and `silent_learned`.
+    """
 
     coefficients: dict[str, dict[str, list[float]]] = field(default_factory=lambda: DEFAULTS)
     fitted_on: dict[str, int] = field(default_factory=dict)
 
     def of(self, evidence: Evidence) -> dict[str, float]:
-        rows = self.coefficients["asked" if evidence.asked else "silent"]
+        rows = self.coefficients[situation(evidence)]
         features = describe(evidence)
         exponents = {part: np.dot(rows.get(part, EVEN), features) for part in evidence.parts}
         return {part: float(np.exp(np.clip(exponent, -6, 6))) for part, exponent in exponents.items()}
@@ -60,18 +75,33 @@ class Weights:
         return {"features": FEATURES, "coefficients": self.coefficients, "fitted_on": self.fitted_on}
 
 
+def situation(evidence: Evidence) -> str:
+    return ("asked" if evidence.asked else "silent") + ("_learned" if LEARNED in evidence.parts else "")
+
+
 def _constant(weight: float) -> list[float]:
     return [float(np.log(weight)), *[0.0] * (len(FEATURES) - 1)]
 
 
 EVEN = _constant(1.0)
+# Queries that a model wrote for somebody who said nothing: no inner data can weigh them (recorded ones saw the validation
+# item), so they count 0.2 after 8 items and 0.06 after 100, where the history says it better.
+UNASKED = [-0.5, -2.5, *_constant(1.0)[2:]]
 
 # What the fit starts from, and what serves a log it cannot be fitted on: what is asked leads, history personalises.
 # The crowd's z-scores have long tails; by the balance its best item adds at most 0.45 of what the best match adds.
 DEFAULTS: dict[str, dict[str, list[float]]] = {
-    "asked": {"queries": _constant(1.0), "taste": _constant(0.1), "als": [*_constant(0.45)[:-1], 1.0]},
-    "silent": {"queries": _constant(0.3), "taste": _constant(0.3), "als": _constant(1.0)},
-}
+    "asked": {
+        "queries": _constant(1.0), "words": _constant(0.3), "taste": _constant(0.1),
+        **{part: [*_constant(0.2)[:-1], 1.0] for part in CROWD},
+    },
+    "silent": {
+        "queries": UNASKED, "words": UNASKED, "taste": _constant(0.3),
+        "als": _constant(0.5), "together": _constant(0.2), "next": _constant(0.5),
+    },
+    "asked_learned": {"queries": _constant(1.0), "words": _constant(0.4), LEARNED: [*_constant(0.6)[:-1], 0.5]},
+    "silent_learned": {"queries": UNASKED, "words": UNASKED, LEARNED: EVEN},
+}  # fmt: skip
 
 
 def describe(evidence: Evidence) -> Array:
@@ -82,7 +112,8 @@ def describe(evidence: Evidence) -> Array:
     the crowd's best.
     """
     language = evidence.parts.get("queries", evidence.parts.get("taste"))
-    crowd = evidence.parts.get("als")
+    spoke = [evidence.parts[part] for part in (*CROWD, LEARNED) if part in evidence.parts]
+    crowd = np.mean(spoke, axis=0) if spoke else None
     agreement = 0.0
     if language is not None and crowd is not None:
         n = min(20, len(crowd))
@@ -109,19 +140,42 @@ def _margin(scores: Array | None) -> float:
     return float(np.clip((top.max() - top.min()) / 3, 0, 2))
 
 
-def rank(evidence: Evidence, weights: Weights, limits: Limits) -> Ranked:
-    """Ranks the candidates by the strategy named in `limits.fusion`; ties keep candidate order."""
-    if limits.fusion == "rrf":
+def rank(evidence: Evidence, weights: Weights, limits: Limits, ranker: Ranker | None = None) -> Ranked:
+    """Ranks the candidates by the strategy named in `limits.fusion`; ties keep candidate order.
+
+    `learned` without a ranker, or without signals for it to read, is `adaptive`.
+    """
+    if limits.fusion == "learned" and ranker is not None and evidence.signals is not None:
+        learned = with_learned(evidence, ranker)
+        parts, shares = learned.parts, weights.of(learned)
+    elif limits.fusion == "rrf":
         parts = {part: 1 / (limits.rrf_constant + 1 + _ranks(scores)) for part, scores in evidence.parts.items()}
         shares = dict.fromkeys(parts, 1.0)
-    elif limits.fusion in ("adaptive", "fixed"):
+    elif limits.fusion in STRATEGIES:
         parts = evidence.parts
-        shares = weights.of(evidence) if limits.fusion == "adaptive" else _fixed(evidence, limits.fixed_language_weight)
+        shares = _fixed(evidence, limits.fixed_language_weight) if limits.fusion == "fixed" else weights.of(evidence)
     else:
         raise BadInput(f"cannot rank by the strategy {limits.fusion!r}: choose one of {', '.join(STRATEGIES)}")
     contributions = {part: shares[part] * scores for part, scores in parts.items()}
     total = np.sum(list(contributions.values()), axis=0) if contributions else np.zeros(0)
     return Ranked(np.argsort(-total, kind="stable"), total, contributions, shares)
+
+
+def with_learned(evidence: Evidence, ranker: Ranker) -> Evidence:
+    """The evidence with the ranker's score in the place of what the history's parts say."""
+    assert evidence.signals is not None
+    asked = {part: scores for part, scores in evidence.parts.items() if part in ASKED}
+    return replace(evidence, parts={**asked, LEARNED: ranker.score(evidence.signals)})
+
+
+def carried(ranked: Ranked, evidence: Evidence, ranker: Ranker | None, places: list[int]) -> dict[str, Array]:
+    """What each part adds to the score at these places, exactly: each (places,), summing to the scores."""
+    shown = {part: values[places] for part, values in ranked.contributions.items()}
+    if LEARNED in shown and ranker is not None and evidence.signals is not None:
+        del shown[LEARNED]
+        for part, values in ranker.contributions(evidence.signals[places]).items():
+            shown[part] = values * ranked.weights[LEARNED]
+    return shown
 
 
 def _fixed(evidence: Evidence, language: float) -> dict[str, float]:

@@ -91,16 +91,21 @@ class Histories:
         span = slice(int(self.indptr[place]), int(self.indptr[place + 1]))
         return History(self.rows[span], self.disliked[span], known=True)
 
-    @cached_property
-    def popularity(self) -> NDArray[np.int64]:
-        """How many people liked each row, shape (highest row + 1,)."""
-        return np.bincount(self.rows[~self.disliked])
-
-    def positives(self, items: int, without_newest: int = 0) -> sp.csr_matrix:
-        """People x items, 1 where liked, leaving out each person's `without_newest` last events."""
+    def cut(self, newest: NDArray[np.int64]) -> "Histories":
+        """Without each person's `newest[i]` last events, shape (people,)."""
         lengths = np.diff(self.indptr)
         person = np.repeat(np.arange(len(self)), lengths)
-        place = np.arange(len(self.rows)) - self.indptr[person]
-        kept = ~self.disliked & (place < lengths[person] - without_newest)
-        ones = np.ones(int(kept.sum()), dtype=np.float32)
-        return sp.csr_matrix((ones, (person[kept], self.rows[kept])), shape=(len(self), items))
+        kept = np.arange(len(self.rows)) - self.indptr[person] < (lengths - newest)[person]
+        indptr = np.concatenate([[0], np.cumsum(np.maximum(lengths - newest, 0))]).astype(np.int64)
+        return Histories(self.users, indptr, self.rows[kept], self.disliked[kept])
+
+    def likes(self) -> tuple[NDArray[np.int64], Rows]:
+        """Everything liked, in each person's order: people and rows, both (likes,)."""
+        person = np.repeat(np.arange(len(self)), np.diff(self.indptr))
+        return person[~self.disliked], self.rows[~self.disliked]
+
+    def positives(self, items: int) -> sp.csr_matrix:
+        """People x items, 1 where liked."""
+        person, rows = self.likes()
+        ones = np.ones(len(rows), dtype=np.float32)
+        return sp.csr_matrix((ones, (person, rows)), shape=(len(self), items))

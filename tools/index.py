@@ -22,14 +22,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from duetto.errors import NotReady
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.crowd import Crowd, CrowdSettings
+from duetto.tools.crowd_voice import CrowdVoice, Standing
 from duetto.tools.embedding import Vectors
 from duetto.tools.features import Features
 from duetto.tools.fusion import FEATURES, Weights
 from duetto.tools.histories import Histories
 from duetto.tools.lsa import Lsa
+from duetto.tools.ranker import Ranker
+from duetto.tools.words import Words
 
-FORMAT = 1
+FORMAT = 2
 KEPT_VERSIONS = 2
+RANKER = "ranker.txt"
 
 
 class Manifest(BaseModel):
@@ -44,7 +48,7 @@ class Manifest(BaseModel):
     embedder: str
     dimensions: int
     crowd: dict[str, Any]
-    crowd_validation: dict[str, float]
+    validation: dict[str, float]
     fusion: dict[str, Any]
     columns: dict[str, str]
     seconds: dict[str, float]
@@ -59,13 +63,16 @@ class Index:
     catalogue: Catalogue
     histories: Histories
     features: Features
+    words: Words
     vectors: Vectors
     texts: "np.ndarray[Any, np.dtype[np.uint64]]"
-    crowd: Crowd
+    crowd: CrowdVoice
     weights: Weights
+    ranker: Ranker | None = None
     lsa: Lsa | None = None
     graph: Any = None
     version: str = ""
+    no_ranker: str = ""  # why the ranker that was built cannot run here
 
 
 def text_hashes(texts: list[str]) -> "np.ndarray[Any, np.dtype[np.uint64]]":
@@ -100,7 +107,13 @@ def _write(root: Path, index: Index) -> tuple[str, Manifest]:
     pl.DataFrame({"column": index.features.columns, "value": index.features.values}).write_parquet(folder / "features.parquet")
     np.save(folder / "vectors.npy", index.vectors)
     np.save(folder / "texts.npy", index.texts)
-    np.save(folder / "item_factors.npy", index.crowd.item_factors)
+    np.save(folder / "item_factors.npy", index.crowd.als.item_factors)
+    np.savez(folder / "standing.npz", **vars(index.crowd.standing))
+    for name, relation in index.crowd.relations.items():
+        sp.save_npz(folder / f"relation_{name}.npz", relation, compressed=False)
+    index.words.save(folder)
+    if index.ranker is not None:
+        (folder / RANKER).write_text(index.ranker.text, encoding="utf-8")
     if index.lsa is not None:
         index.lsa.save(folder)
     if index.graph is not None:
@@ -182,19 +195,38 @@ def load(root: Path) -> Index:
     named = pl.read_parquet(folder / "features.parquet")
     features = Features(sp.load_npz(folder / "features.npz"), named["column"].to_list(), named["value"].to_list())
     factors = np.load(folder / "item_factors.npy", allow_pickle=False)
+    relations = {
+        name.removeprefix("relation_").removesuffix(".npz"): sp.load_npz(folder / name)
+        for name in manifest.files
+        if name.startswith("relation_")
+    }
+    ranker, no_ranker = _ranker(folder, fusion["signals"]) if RANKER in manifest.files else (None, "")
+    with np.load(folder / "standing.npz", allow_pickle=False) as arrays:
+        standing = Standing(**arrays)
     return Index(
         manifest=manifest,
         catalogue=Catalogue(pl.read_parquet(folder / "items.parquet"), manifest.columns),  # type: ignore[arg-type]
         histories=histories,
         features=features,
+        words=Words.load(folder),
         vectors=np.load(folder / "vectors.npy", allow_pickle=False),
         texts=np.load(folder / "texts.npy", allow_pickle=False),
-        crowd=Crowd(factors, CrowdSettings(**manifest.crowd)),
+        crowd=CrowdVoice(Crowd(factors, CrowdSettings(**manifest.crowd)), relations, standing),
         weights=Weights(fusion["coefficients"], fusion["fitted_on"]),
+        ranker=ranker,
+        no_ranker=no_ranker,
         lsa=Lsa.load(folder) if manifest.embedder == "lsa" else None,
         graph=faiss.read_index(str(folder / "hnsw.faiss")) if "hnsw.faiss" in manifest.files else None,
         version=folder.name,
     )
+
+
+def _ranker(folder: Path, signals: dict[str, str]) -> tuple[Ranker | None, str]:
+    """No ranker, and why, where LightGBM cannot run: the adaptive weights then serve, and every turn says so."""
+    try:
+        return Ranker((folder / RANKER).read_text(encoding="utf-8"), signals), ""
+    except NotReady as error:
+        return None, f"{error}; the adaptive weights rank instead"
 
 
 def _digest(path: Path) -> str:

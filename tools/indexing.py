@@ -13,17 +13,21 @@ from langchain_core.embeddings import Embeddings
 
 from duetto.errors import BadInput
 from duetto.limits import Limits
+from duetto.tools.agent_tools import Toolbox
 from duetto.tools.catalogue import Catalogue
-from duetto.tools.crowd import Crowd
+from duetto.tools.crowd import Crowd, CrowdSettings
+from duetto.tools.crowd_voice import CrowdVoice, Standing
 from duetto.tools.embedding import Vectors, embed_items
 from duetto.tools.features import Features
-from duetto.tools.fusion import Weights
 from duetto.tools.histories import Histories
 from duetto.tools.index import FORMAT, Index, Manifest, text_hashes
+from duetto.tools.language_voice import TEXTS
 from duetto.tools.lsa import Lsa
-from duetto.tools.practice import fit_weights
-from duetto.tools.tuning import FACTORIZATIONS, FOLDS, choose_crowd, default_crowd, held_out
-from duetto.tools.vector_store import hnsw
+from duetto.tools.practice import Messages, held_out, learn, newest_events
+from duetto.tools.relations import fit_relations
+from duetto.tools.signals import Signals
+from duetto.tools.vector_store import FaissStore, hnsw
+from duetto.tools.words import Words
 from duetto.version import VERSION
 
 Advance = Callable[[int], None]
@@ -67,10 +71,12 @@ def make_index(
     strict: bool = False,
     repeated: int = 0,
     progress: Progress | None = None,
+    messages: Messages | None = None,
 ) -> Index:
     """The index of these tables (see `duetto.tools.reading.tables`). `embedder` None means lsa, fitted here.
 
-    Item vectors of `previous` are reused where the embedder and the item's text are the same.
+    Item vectors of `previous` are reused where the embedder and the item's text are the same. `messages` are requests
+    to practise on, by row; by default the items' own queries.
     Raises BadInput when too many interactions or descriptions name unknown items, or no interaction is left.
     """
     progress, clock = progress or Silence(), _Clock()
@@ -85,23 +91,21 @@ def make_index(
         lsa, vectors, embedded = _embedded(embedder, catalogue, texts, hashes, previous, embedder_name, limits, progress)
         graph = hnsw(vectors) if len(vectors) > limits.hnsw_above else None
     with clock.time("features"):
-        features = Features.of(catalogue)
+        features, words = Features.of(catalogue), Words.fit(texts)
     used: Embeddings = embedder or lsa  # type: ignore[assignment]
-    people = held_out(histories, limits.tuning_people)
-    report: dict[str, float] = {}
-    weights = Weights()
-    settings = default_crowd(len(catalogue))
-    if len(people) >= limits.tuning_least:
-        with clock.time("validate"):
-            advance = progress.stage("choosing the crowd's settings", len(FACTORIZATIONS) * (1 + len(FOLDS)))
-            choice = choose_crowd(histories, len(catalogue), people, advance)
-            settings, report = choice.settings, choice.report
-        with clock.time("weights"):
-            advance = progress.stage("fitting the weights of the two voices", 3)
-            weights = fit_weights(catalogue, vectors, used, choice.crowd, people, limits, advance)
+    newest = newest_events(histories, limits)
+    people = held_out(histories, newest)
+    with clock.time("inner crowd"):
+        advance = progress.stage("fitting the crowd", 2)
+        inner = fit_crowd(histories.cut(newest), len(catalogue), limits)
+        advance(1)
+    with clock.time("learning"):
+        store = FaissStore(catalogue, vectors, used, limits, graph)
+        box = Toolbox(catalogue, histories.cut(newest), store, used, words, inner, limits)
+        practice = progress.stage("learning from held-out likes", len(people))
+        learned = learn(box, Signals(catalogue, features, inner, tuple(TEXTS)), people, messages, practice)
     with clock.time("crowd"):
-        advance = progress.stage("fitting the crowd", 1)
-        crowd = Crowd.fit(histories.positives(len(catalogue)), settings)
+        crowd = fit_crowd(histories, len(catalogue), limits)
         advance(1)
     manifest = Manifest(
         format=FORMAT,
@@ -118,13 +122,25 @@ def make_index(
         },
         embedder=embedder_name,
         dimensions=int(vectors.shape[1]),
-        crowd=crowd.to_json(),
-        crowd_validation=report,
-        fusion=weights.to_json(),
+        crowd=crowd.als.to_json(),
+        validation=learned.validation,
+        fusion={
+            **learned.weights.to_json(),
+            "signals": learned.ranker.parts if learned.ranker else {},
+            "no_ranker": learned.note,
+        },
         columns=dict(catalogue.kinds),
         seconds=clock.seconds,
     )
-    return Index(manifest, catalogue, histories, features, vectors, hashes, crowd, weights, lsa, graph)
+    return Index(
+        manifest, catalogue, histories, features, words, vectors, hashes, crowd, learned.weights, learned.ranker, lsa, graph
+    )
+
+
+def fit_crowd(histories: Histories, items: int, limits: Limits) -> CrowdVoice:
+    """All that the crowd's voice knows of a log."""
+    als = Crowd.fit(histories.positives(items), CrowdSettings.of(items))
+    return CrowdVoice(als, fit_relations(histories, items, limits), Standing.of(histories, items))
 
 
 def _embedded(

@@ -1,116 +1,209 @@
-"""Practice turns made of the log itself, with a request and without, and the weights of the two voices they teach."""
+"""Practice turns made of the log itself: each person's newest likes, predicted from what came before them.
+
+Everything they are scored with is fitted without them. They teach the weights of the parts and the learned ranker.
+"""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
-from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from duetto.limits import Limits
+from duetto.tools.agent_tools import Chosen, Toolbox, choose
 from duetto.tools.catalogue import Catalogue, document
-from duetto.tools.crowd import Crowd
+from duetto.tools.duet import join
 from duetto.tools.embedding import Vectors, embed_queries
 from duetto.tools.fit_weights import fit
-from duetto.tools.fusion import DEFAULTS, Array, Evidence, Weights
-from duetto.tools.language_voice import recency_sum
-from duetto.tools.tuning import CHUNK, HeldOut, scored
+from duetto.tools.fusion import DEFAULTS, Evidence, Weights, rank, with_learned
+from duetto.tools.histories import Histories, History
+from duetto.tools.language_voice import TEXTS
+from duetto.tools.ranker import Lesson, Ranker, available
+from duetto.tools.signals import Signals
+from duetto.tools.single_thread import single_thread
+from duetto.tools.vector_store import FaissStore
+from duetto.tools.words import Words
 
 Advance = Callable[[int], None]
+Rows = NDArray[np.int64]
+Messages = dict[int, str]  # what somebody who looks for this row might say
+Queries = tuple[str, ...]
+CHUNK_FLOATS = 32_000_000  # of z-scores held at once
 
 
-def fit_weights(
-    catalogue: Catalogue, vectors: Vectors, embedder: Embeddings, crowd: Crowd, people: list[HeldOut], limits: Limits,
-    advance: Advance = lambda done: None,
-) -> Weights:  # fmt: skip
-    """Weights for a silent turn, and for one with a request about the held-out item.
+@dataclass(frozen=True)
+class HeldOut:
+    """One person before one of their newest likes, and the row of that like."""
 
-    A request is one of the item's `queries`, cut out of the item's own text before that is embedded, so that the
-    language voice cannot win by recognising a copy. Without queries the weights of a request stay the defaults:
-    clauses cut out of a description are no requests, and weights fitted on them halved HR@1 on real ones.
-    """
-    practised = {"silent": list(_evidence(vectors, crowd, people, None, None, limits))}
-    advance(1)
-    row_requests = requests(catalogue, [person.target for person in people[: limits.tuning_requests]])
-    asking = [person for person, request in zip(people, row_requests, strict=False) if request is not None]
-    found = [request for request in row_requests if request is not None]
-    if found:
-        messages = embed_queries(embedder, [message for message, _ in found])
-        without = embed_queries(embedder, [text for _, text in found])
-        practised["asked"] = list(_evidence(vectors, crowd, asking, messages, without, limits))
-    advance(1)
-    coefficients, fitted_on = dict(DEFAULTS), {}
-    for situation, turns in practised.items():
-        samples = [sample for turn in turns if (sample := _sample(*turn)) is not None]
-        if len(samples) >= limits.tuning_least:
-            coefficients[situation] = fit(samples, situation)
-            fitted_on[situation] = len(samples)
-    advance(1)
-    return Weights(coefficients, fitted_on)
+    person: int
+    history: History
+    target: int
 
 
-def requests(catalogue: Catalogue, rows: list[int], seed: int = 0) -> list[tuple[str, str] | None]:
-    """For each row one of the item's queries and the item's text without it; None where it has no queries."""
-    rng = np.random.default_rng(seed)
-    column = next(iter(catalogue.columns("queries")), None)
-    if column is None:
-        return [None] * len(rows)
-    found: list[tuple[str, str] | None] = []
-    for row in rows:
-        values = catalogue.text_values(row)
-        left = list(values[column] or [])
-        if not left:
-            found.append(None)
-            continue
-        message = left.pop(int(rng.integers(len(left))))
-        found.append((message, document({**values, column: left}.values())))
+def newest_events(histories: Histories, limits: Limits) -> NDArray[np.int64]:
+    """How many events of each person are held out, shape (people,): a tenth of their history, but at least one of three."""
+    lengths = np.diff(histories.indptr)
+    return np.where(lengths >= 3, np.clip(lengths // 10, 1, limits.held_out), 0)
+
+
+def held_out(histories: Histories, newest: NDArray[np.int64]) -> list[HeldOut]:
+    """A turn for each liked one of each person's `newest[i]` last events, unless the person had the item before."""
+    found = []
+    for person in np.flatnonzero(newest):
+        whole = histories.at(int(person))
+        for place in range(len(whole) - int(newest[person]), len(whole)):
+            target, before = int(whole.rows[place]), History(whole.rows[:place], whole.disliked[:place], known=True)
+            if not whole.disliked[place] and target not in before.rows and not before.disliked.all():
+                found.append(HeldOut(int(person), before, target))
     return found
 
 
-def _evidence(
-    vectors: Vectors,
-    crowd: Crowd,
-    people: list[HeldOut],
-    asking: Vectors | None,
-    without: Vectors | None,
-    limits: Limits,
-) -> Iterator[tuple[Evidence, NDArray[np.int64], HeldOut]]:
-    """Each person's evidence as a turn would have it, in batches: every part is one matrix product a chunk."""
-    for start, (part, als) in zip(range(0, len(people), CHUNK), scored(crowd, people), strict=True):
-        parts = {"taste": _tastes(vectors, part, limits) @ vectors.T, "als": als}
-        if asking is not None and without is not None:
-            span = slice(start, start + len(part))
-            cosines = asking[span] @ vectors.T
-            targets = [person.target for person in part]
-            cosines[np.arange(len(part)), targets] = (asking[span] * without[span]).sum(axis=1)
-            parts["queries"] = cosines
-        standard = {name: _standard(scores) for name, scores in parts.items()}
-        for i, person in enumerate(part):
-            seen = person.history.rows[person.history.rows != person.target]
-            rows = np.unique(np.concatenate([_top(scores[i], seen, limits.candidates) for scores in standard.values()]))
-            chosen = {name: scores[i, rows] for name, scores in standard.items()}
-            yield Evidence(chosen, len(person.history), asking is not None), rows, person
+def turns(
+    box: Toolbox, signals: Signals | None, histories: list[History], queries: list[Queries] | None = None, asked: bool = True
+) -> Iterator[tuple[Rows, Evidence]]:
+    """The candidates and evidence of a turn for each history, as the graph's tools and `join` make them.
+
+    The crowd hears many people in one product. `queries[i]`, when given, are searched for the i-th person, who asked for
+    them or did not.
+    """
+    size = max(1, CHUNK_FLOATS // ((len(box.crowd.sources) + len(TEXTS)) * len(box.catalogue)))
+    for start in range(0, len(histories), size):
+        part = histories[start : start + size]
+        wanted = queries[start : start + size] if queries is not None else [()] * len(part)
+        texts = [text for own in wanted for text in own]
+        vectors = embed_queries(box.embedder, texts) if texts else np.zeros((0, 1), np.float32)
+        ends = np.cumsum([0, *(len(own) for own in wanted)])
+        z, near = box.crowd.hear(part), box.voice.own_cosines(part)
+        for i, history in enumerate(part):
+            keep = box.eligible(history, None)
+            chosen = Chosen() if history.disliked.all() else choose(z[:, i], box.crowd.by_part, keep, box.limits.candidates)
+            searched = vectors[ends[i] : ends[i + 1]]
+            heard = box.voice.listen(tuple(wanted[i]), searched, history, keep, None if near is None else near[i])
+            yield join(box.voice, heard, chosen, history, asked and len(wanted[i]) > 0, signals)
 
 
-def _sample(evidence: Evidence, rows: NDArray[np.int64], person: HeldOut) -> tuple[Evidence, int] | None:
-    place = int(np.searchsorted(rows, person.target))
-    return (evidence, place) if place < len(rows) and rows[place] == person.target else None
+@dataclass(frozen=True)
+class Learned:
+    """What practice taught. `validation` is NDCG@10 by strategy, on people the ranker has not seen; `note` says why there
+    is no ranker."""
+
+    weights: Weights
+    ranker: Ranker | None
+    validation: dict[str, float]
+    note: str
 
 
-def _tastes(vectors: Vectors, people: list[HeldOut], limits: Limits) -> Vectors:
-    tastes = np.zeros((len(people), vectors.shape[1]), dtype=np.float32)
-    for i, person in enumerate(people):
-        tastes[i] = recency_sum(vectors[person.history.liked_rows(limits.taste_items)], limits.taste_decay)
-    return tastes
+def learn(
+    box: Toolbox, signals: Signals, people: list[HeldOut], messages: Messages | None, advance: Advance = lambda done: None
+) -> Learned:
+    """Fits the weights and the ranker. `box` and `signals` must know nothing of what `people` hold out.
+
+    `messages` are requests for rows whose text does not hold them; by default each is one of the item's queries, cut out
+    of the item's text for the practice. A tenth of the people, at least `limits.tuning_least`, are kept from the ranker.
+    Without queries the weights of a request stay the defaults: clauses cut out of a description are no requests, and
+    weights fitted on them were worse than the defaults on real ones.
+    """
+    limits = box.limits
+    everyone = np.random.default_rng(0).permutation(np.unique([turn.person for turn in people]))
+    if len(everyone) < limits.tuning_least:
+        return Learned(
+            Weights(), None, {}, f"the log has {len(everyone)} people to learn from, and {limits.tuning_least} are needed"
+        )
+    kept_back = set(everyone[: min(limits.tuning_people, max(limits.tuning_least // 2, len(everyone) // 6))].tolist())
+    tuning = _some([turn for turn in people if turn.person in kept_back], limits.tuning_turns)
+    lessons = [turn for turn in people if turn.person not in kept_back]
+    coefficients, fitted_on = dict(DEFAULTS), {}
+    with single_thread():
+        practised = list(_practised(box, signals, tuning, advance))
+    if enough := len(practised) >= limits.tuning_least // 2:
+        coefficients["silent"], fitted_on["silent"] = fit(practised, "silent"), len(practised)
+    weights = Weights(coefficients)
+    ranker, note = _ranker(box, signals, lessons, advance) if enough else (None, "too few held-out likes were found")
+    validation = {"adaptive": _ndcg(practised, tuning, weights, replace(limits, fusion="adaptive"), None)}
+    if ranker is not None:
+        validation["learned"] = _ndcg(practised, tuning, weights, replace(limits, fusion="learned"), ranker)
+        if validation["learned"] <= validation["adaptive"]:
+            ranker, note = None, "the learned ranker was not better than the adaptive weights on people it had not seen"
+    asking, asked_box = _asking(box, tuning, messages)
+    if len(asking) >= limits.tuning_least // 2:
+        with single_thread():
+            spoken: list[Queries] = [(message,) for _, message in asking]
+            asked = list(_practised(asked_box, signals, [turn for turn, _ in asking], advance, spoken))
+        coefficients["asked"], fitted_on["asked"] = fit(asked, "asked"), len(asked)
+        if ranker is not None:
+            beside = [(with_learned(evidence, ranker), place) for evidence, place in asked]
+            coefficients["asked_learned"], fitted_on["asked_learned"] = fit(beside, "asked_learned"), len(beside)
+    return Learned(Weights(coefficients, fitted_on), ranker, validation, note)
 
 
-def _standard(scores: NDArray[np.floating]) -> Array:
-    deviation = scores.std(axis=1, keepdims=True)
-    centred = scores - scores.mean(axis=1, keepdims=True)
-    return np.asarray(centred / np.where(deviation == 0, 1, deviation), dtype=np.float64)
+def _practised(
+    box: Toolbox, signals: Signals, people: list[HeldOut], advance: Advance, queries: list[Queries] | None = None
+) -> Iterator[tuple[Evidence, int]]:
+    """Evidence, and the place of the held-out like among the candidates, where it is among them."""
+    for turn, (rows, evidence) in zip(people, turns(box, signals, [p.history for p in people], queries), strict=True):
+        place = int(np.searchsorted(rows, turn.target))
+        if place < len(rows) and rows[place] == turn.target:
+            yield evidence, place
+        advance(1)
 
 
-def _top(scores: Array, seen: NDArray[np.int32], n: int) -> NDArray[np.int64]:
-    masked = scores.copy()
-    masked[seen] = -np.inf
-    n = min(n, len(scores) - len(seen))
-    return np.argpartition(-masked, n - 1)[:n] if n > 0 else np.zeros(0, np.int64)
+def _some(people: list[HeldOut], most: int) -> list[HeldOut]:
+    """At most so many, drawn at random, in their order."""
+    return [people[i] for i in np.sort(np.random.default_rng(1).permutation(len(people))[:most])]
+
+
+def _ranker(box: Toolbox, signals: Signals, people: list[HeldOut], advance: Advance) -> tuple[Ranker | None, str]:
+    if (why := available()) is not None:
+        return None, why
+    limits, rng = box.limits, np.random.default_rng(1)
+    lessons = []
+    with single_thread():
+        for evidence, place in _practised(box, signals, _some(people, limits.ranker_turns), advance):
+            if evidence.signals is not None:
+                lessons.append(Lesson.of(evidence.signals, place, limits.ranker_negatives, rng))
+    return (Ranker.fit(lessons, signals.parts, limits), "") if lessons else (None, "no held-out like was among the candidates")
+
+
+def _ndcg(
+    practised: list[tuple[Evidence, int]], people: list[HeldOut], weights: Weights, limits: Limits, ranker: Ranker | None
+) -> float:
+    """NDCG@10 over all these people; who is not in `practised` counts 0."""
+    gained = 0.0
+    for evidence, place in practised:
+        ranked = rank(evidence, weights, limits, ranker)
+        above = int(np.flatnonzero(ranked.order == place)[0])
+        gained += 1 / np.log2(above + 2) if above < 10 else 0.0
+    return round(gained / max(1, len(people)), 4)
+
+
+def _asking(box: Toolbox, people: list[HeldOut], messages: Messages | None) -> tuple[list[tuple[HeldOut, str]], Toolbox]:
+    """Who asks for what, and the tools over texts that do not hold what is asked."""
+    if messages is not None:
+        return [(turn, messages[turn.target]) for turn in people if turn.target in messages], box
+    own = requests(box.catalogue, sorted({turn.target for turn in people}))
+    if not own:
+        return [], box
+    texts = box.catalogue.documents()
+    vectors: Vectors = box.store.vectors_of(np.arange(len(texts))).copy()
+    for row, (_, text) in own.items():
+        texts[row] = text
+    vectors[list(own)] = embed_queries(box.embedder, [text for _, text in own.values()])
+    store = FaissStore(box.catalogue, vectors, box.embedder, box.limits)
+    asking = [(turn, own[turn.target][0]) for turn in people if turn.target in own]
+    return asking, replace(box, store=store, words=Words.fit(texts))
+
+
+def requests(catalogue: Catalogue, rows: list[int], seed: int = 0) -> dict[int, tuple[str, str]]:
+    """For each row that has queries, one of them and the item's text without it."""
+    rng = np.random.default_rng(seed)
+    column = next(iter(catalogue.columns("queries")), None)
+    found: dict[int, tuple[str, str]] = {}
+    if column is None:
+        return found
+    for row in rows:
+        values = catalogue.text_values(row)
+        left = list(values[column] or [])
+        if left:
+            message = left.pop(int(rng.integers(len(left))))
+            found[row] = message, document({**values, column: left}.values())
+    return found

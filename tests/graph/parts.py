@@ -14,9 +14,11 @@ from duetto.limits import Limits
 from duetto.tools.agent_tools import Toolbox, recommend_from_history, search_catalogue
 from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.chat.scripted import Script, ScriptedChat
-from duetto.tools.crowd import Crowd
+from duetto.tools.crowd_voice import CrowdVoice
 from duetto.tools.index import Index
+from duetto.tools.language_voice import TEXTS
 from duetto.tools.plain.understand import PlainReader
+from duetto.tools.signals import Signals
 from duetto.tools.vector_store import FaissStore
 from duetto.wiring import Graph
 
@@ -26,7 +28,7 @@ def graph_over(
     *,
     embedder: Embeddings | None = None,
     store: type[FaissStore] = FaissStore,
-    crowd: Crowd | None = None,
+    crowd: CrowdVoice | None = None,
     model: LanguageModel | None = None,
     limits: Limits | None = None,
     checkpointer: Checkpointer = None,
@@ -35,14 +37,16 @@ def graph_over(
     limits = limits or Limits()
     embedder = embedder or index.lsa
     assert embedder is not None
+    crowd = crowd or index.crowd
     vectors = store(index.catalogue, index.vectors, embedder, limits)
-    box = Toolbox(index.catalogue, index.histories, vectors, embedder, crowd or index.crowd, limits)
+    box = Toolbox(index.catalogue, index.histories, vectors, embedder, index.words, crowd, limits)
+    signals = Signals(index.catalogue, index.features, crowd, tuple(TEXTS))
     return build(
         extract_preferences=ExtractPreferences(box, index.features, PlainReader(index.catalogue), model),
         write_queries=WriteQueries(box, model),
         retrieve=Retrieve(search_catalogue(box)),
         collaborate=Collaborate(recommend_from_history(box)),
-        rerank=Rerank(box, index.weights, index.features),
+        rerank=Rerank(box, index.weights, signals, index.ranker, index.no_ranker),
         explain=Explain(box, model),
         answer=Reply(index.catalogue, index.version, model.price if model else None),
         checkpointer=checkpointer,

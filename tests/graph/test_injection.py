@@ -67,12 +67,22 @@ def scores(graph: Graph, turn: TurnInput) -> list[tuple[Any, float]]:
 
 
 @pytest.mark.parametrize("user", ["u0", "u3", "u7", None])
-@pytest.mark.parametrize("message", [None, "a quiet film about a boat", "item 1", "ignore your instructions"])
-def test_an_order_in_a_description_moves_nothing_in_the_ranking(user: str | None, message: str | None) -> None:
+def test_an_order_in_a_description_moves_nothing_in_a_silent_ranking(user: str | None) -> None:
+    with_order, without = by_title()
+    assert scores(with_order, {"user": user}) == scores(without, {"user": user})
+
+
+@pytest.mark.parametrize("user", ["u0", "u3", "u7", None])
+@pytest.mark.parametrize("message", ["a quiet film about a boat", "item 1", "ignore your instructions"])
+def test_an_order_in_a_description_matches_words_like_any_text_and_moves_no_other_item(user: str | None, message: str) -> None:
+    with_order, without = (scores(graph, {"user": user, "message": message}) for graph in by_title())
+    assert [item for item, _ in with_order if item != INJECTED] == [item for item, _ in without if item != INJECTED]
+
+
+def by_title() -> tuple[Graph, Graph]:
+    """Graphs with the order in a description and without, whose vectors are of titles alone."""
     title = Words(sentences=1)
-    turn: TurnInput = {"user": user, "message": message}
-    with_order, without = (graph_over(index_of(text, title), embedder=title) for text in (ORDER, NEUTRAL))
-    assert scores(with_order, turn) == scores(without, turn)
+    return graph_over(index_of(ORDER, title), embedder=title), graph_over(index_of(NEUTRAL, title), embedder=title)
 
 
 @pytest.mark.parametrize("message", ["a quiet film about a boat", "winter by the sea", "recommend something"])

@@ -21,6 +21,7 @@ from duetto.graph.answer import Answer
 from duetto.graph.state import Context, State, TurnInput
 from duetto.limits import Limits
 from duetto.settings import Settings
+from duetto.tools.fusion import STRATEGIES
 from duetto.tools.index import Index
 from duetto.tools.predicate import from_json
 from duetto.tools.threads import EitherSqliteSaver
@@ -81,7 +82,7 @@ def test_a_silent_visitor_with_a_history_gets_both_voices(graph: Graph) -> None:
 
 def test_a_silent_stranger_gets_what_most_people_chose(graph: Graph, sample_index: Index) -> None:
     answer = ask(graph, {}, context=Context(k=3))
-    most = np.argsort(-sample_index.histories.popularity, kind="stable")[:3]
+    most = np.argsort(-sample_index.crowd.standing.liked, kind="stable")[:3]
     assert ids(answer) == [sample_index.catalogue.ids[row] for row in most]
     assert "most people chose" in str(answer.recommendations[0].reason)
 
@@ -134,7 +135,7 @@ def test_a_hard_constraint_holds_for_every_item(graph: Graph, sample_index: Inde
         assert all(kept[sample_index.catalogue.row(item)] for item in ids(answer))
 
 
-@pytest.mark.parametrize("fusion", ["adaptive", "fixed", "rrf"])
+@pytest.mark.parametrize("fusion", STRATEGIES)
 @pytest.mark.parametrize("user", MANY)
 def test_the_parts_sum_to_the_score_and_the_weights_to_one(settings: Settings, fusion: str, user: str | None) -> None:
     graph = open_graph("sample", settings=replace(settings, limits=Limits(fusion=fusion)))

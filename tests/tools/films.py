@@ -9,6 +9,7 @@ from duetto.limits import Limits
 from duetto.tools.agent_tools import Toolbox
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.crowd import Crowd, CrowdSettings
+from duetto.tools.crowd_voice import CrowdVoice
 from duetto.tools.index import Index
 from duetto.tools.indexing import make_index
 from duetto.tools.vector_store import FaissStore
@@ -74,10 +75,11 @@ def toolbox(index: Index | None = None, limits: Limits | None = None) -> Toolbox
     assert index.lsa is not None
     limits = limits or Limits()
     store = FaissStore(index.catalogue, index.vectors, index.lsa, limits)
-    return Toolbox(index.catalogue, index.histories, store, index.lsa, crowd(index), limits)
+    return Toolbox(index.catalogue, index.histories, store, index.lsa, index.words, crowd(index), limits)
 
 
-def crowd(index: Index) -> Crowd:
+def crowd(index: Index) -> CrowdVoice:
     """Seven people are few: the default regularisation would leave nothing of them."""
     settings = CrowdSettings(factors=6, regularization=0.1, decay=1.0)
-    return Crowd.fit(index.histories.positives(len(index.catalogue)), settings)
+    als = Crowd.fit(index.histories.positives(len(index.catalogue)), settings)
+    return CrowdVoice(als, index.crowd.relations, index.crowd.standing)

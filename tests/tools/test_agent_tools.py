@@ -13,9 +13,9 @@ from langchain_core.tools import BaseTool
 
 from duetto.errors import BadInput
 from duetto.limits import Limits
-from duetto.tools.agent_tools import Chosen, artifact, catalogue_facts, recommend_from_history, search_catalogue
-from duetto.tools.language_voice import Heard
-from tests.tools.films import TASTES, film_index, films, indexed, people, toolbox
+from duetto.tools.agent_tools import Chosen, artifact, catalogue_facts, choose, recommend_from_history, search_catalogue
+from duetto.tools.language_voice import TEXTS, Heard
+from tests.tools.films import TASTES, films, indexed, people, toolbox
 
 NINETIES = {"and": [{"column": "year", "operator": "ge", "value": 1990}, {"column": "year", "operator": "lt", "value": 2000}]}
 BOTH = [search_catalogue, recommend_from_history]
@@ -61,13 +61,15 @@ def test_what_is_listed_can_be_shown_as_it_is() -> None:
 def test_beside_the_text_come_the_arrays_the_graph_goes_on_with() -> None:
     heard = call(search, queries=["creature"], user="ann").artifact
     assert isinstance(heard, Heard)
-    assert set(heard.vectors) == {"queries", "taste"}
+    assert set(heard.vectors) == {"queries", *TEXTS}
+    assert set(heard.moments) == {"queries", "words", *TEXTS}
     assert heard.rows.dtype == np.int64
 
 
 def test_without_a_query_history_alone_is_heard() -> None:
     heard = call(search, user="ann").artifact
-    assert set(heard.vectors) == {"taste"}
+    assert set(heard.vectors) == set(TEXTS)
+    assert heard.rows.tolist() == heard.own.tolist()
     assert len(heard.rows) == 12 - 3
 
 
@@ -92,23 +94,55 @@ def test_a_stranger_who_likes_something_is_served_like_a_known_person() -> None:
 def test_the_crowd_has_nothing_for_somebody_without_history(user: str | int | None) -> None:
     answer = call(recommend, user=user)
     assert answer.content == "[]"
-    assert len(answer.artifact.rows) == len(answer.artifact.scores) == 0
+    assert len(answer.artifact.rows) == len(answer.artifact.z) == 0
 
 
 def test_dislikes_alone_are_no_ground_to_recommend_from() -> None:
     assert call(recommend, disliked=[1, 2]).content == "[]"
 
 
-def test_the_crowd_s_artifact_scores_every_item_and_standardises() -> None:
+def test_the_crowd_s_artifact_holds_standard_scores_of_every_item_by_source() -> None:
     chosen = call(recommend, user="ann").artifact
     assert isinstance(chosen, Chosen)
-    z = chosen.score(np.arange(12))
-    assert (z.mean(), z.std()) == (pytest.approx(0, abs=1e-6), pytest.approx(1, abs=1e-6))
-    assert (np.diff(chosen.scores[chosen.rows]) <= 0).all()
+    assert chosen.z.shape == (len(toolbox().crowd.sources), 12)
+    assert chosen.z.mean(axis=1) == pytest.approx(np.zeros(len(chosen.z)), abs=1e-5)
+    told = chosen.z.any(axis=1)  # noughts where a source knows nothing
+    assert told.sum() > 10
+    assert chosen.z.std(axis=1) == pytest.approx(told.astype(float), abs=1e-5)
+    assert chosen.by_part == toolbox().crowd.by_part
 
 
-def test_a_flat_score_has_deviation_one() -> None:
-    assert Chosen(film_index().crowd.taste(toolbox().history("ann", [], []))).moments == (0.0, 1.0)
+def test_the_crowd_lists_by_all_its_sources_together_best_first() -> None:
+    chosen, shown = call(recommend, user="ann").artifact, listed(recommend, user="ann", k=1000)
+    together = {toolbox().catalogue.ids[row]: round(float(chosen.z[:, row].mean()), 4) for row in chosen.rows}
+    assert {item["item_id"]: item["score"] for item in shown} == pytest.approx(together, abs=1e-4)
+    assert [item["score"] for item in shown] == sorted((item["score"] for item in shown), reverse=True)
+
+
+# choosing
+
+
+Z = np.array([[9, 0, 0, 1, 0], [7, 0, 0, 0, 1], [-9, 1, 9, 0, 0]], dtype=np.float32)
+
+
+def test_the_best_of_each_part_are_chosen_and_the_best_of_all_together() -> None:
+    chosen = choose(Z, {"als": [0, 1], "next": [2]}, np.ones(5, np.bool_), 1)
+    assert chosen.rows.tolist() == [0, 2]
+    assert {part: z.tolist() for part, z in chosen.score(np.array([0, 3])).items()} == {"als": [8, 0.5], "next": [-9, 0]}
+    middling = np.array([[3, 0, 2], [0, 3, 2]], dtype=np.float32)  # what no part has first may be first in all together
+    assert choose(middling, {"als": [0], "next": [1]}, np.ones(3, np.bool_), 1).rows.tolist() == [0, 1, 2]
+
+
+def test_what_is_not_kept_is_not_chosen_however_high_it_stands() -> None:
+    keep = np.array([False, True, False, True, True])
+    assert choose(Z, {"als": [0, 1], "next": [2]}, keep, 1).rows.tolist() in ([1, 3], [1, 4])
+    assert choose(Z, {"als": [0, 1], "next": [2]}, keep, 99).rows.tolist() == [1, 3, 4]
+
+
+def test_nothing_kept_is_nothing_chosen_and_still_scored() -> None:
+    chosen = choose(Z, {"als": [0, 1], "next": [2]}, np.zeros(5, np.bool_), 3)
+    assert len(chosen.rows) == 0
+    assert chosen.score(np.array([2]))["next"].tolist() == [9]
 
 
 # both voices: filters come before candidates

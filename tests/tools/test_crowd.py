@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
-from duetto.tools.crowd import DISLIKE, Crowd, CrowdSettings
+from duetto.tools.crowd import DISLIKE, Crowd, CrowdSettings, events_matrix, newest
 from duetto.tools.histories import NOBODY
 from tests.contracts import SIZE, CrowdContract, checkerboard, owner, stranger
 
@@ -94,3 +94,44 @@ def test_warming_changes_no_score(settings: CrowdSettings) -> None:
     warm = Crowd(np.eye(4, 2, dtype=np.float32), settings).warm()
     taste = cold.taste(NOBODY.with_feedback([1, 2], []))
     assert warm.scores([taste]).tolist() == cold.scores([taste]).tolist()
+
+
+def test_there_are_never_more_factors_than_half_the_items() -> None:
+    assert [CrowdSettings.of(n).factors for n in (1, 2, 3, 100, 10_000)] == [1, 1, 1, 50, CrowdSettings().factors]
+
+
+def test_the_default_leaves_something_of_a_small_log() -> None:
+    blocks = sp.csr_matrix(np.kron(np.eye(2), np.ones((8, 8))).astype(np.float32))
+    crowd = Crowd.fit(blocks, CrowdSettings.of(16))
+    scores = crowd.scores([crowd.taste(NOBODY.with_feedback([0, 1], []))])[0]
+    assert scores[:8].min() > 0.1
+    assert scores[8:].max() < 0.01
+
+
+def test_the_same_factors_are_read_over_another_span_in_another_way(crowd: Crowd) -> None:
+    other = crowd.read_as("neighbours", 2, 0.5)
+    assert other.item_factors is crowd.item_factors
+    assert (other.settings.mode, other.settings.newest, other.settings.decay) == ("neighbours", 2, 0.5)
+    assert (other.settings.factors, other.settings.alpha) == (2, 2.0)
+    assert other.taste(stranger([5, 6, 7])).weights.tolist() == [0.5, 1]
+    assert crowd.settings == FOLD_IN
+
+
+def test_the_newest_events_decay_and_a_dislike_speaks_against() -> None:
+    taste = newest(stranger([5, 6, 7], disliked=[8]), 3, 0.5)
+    assert (taste.rows.tolist(), taste.weights.tolist()) == ([6, 7, 8], [0.25, 0.5, -1])
+    assert len(newest(NOBODY, 3, 0.5)) == 0
+
+
+def test_the_very_newest_may_be_skipped() -> None:
+    history = stranger([5, 6, 7], disliked=[8])
+    taste = newest(history, 2, 0.5, skip=1)
+    assert (taste.rows.tolist(), taste.weights.tolist()) == ([6, 7], [0.5, 1])
+    assert newest(history, 2, 0.5, skip=3).rows.tolist() == [5]
+    assert len(newest(history, 2, 0.5, skip=4)) == len(newest(history, 2, 0.5, skip=9)) == 0
+
+
+def test_events_are_a_row_a_person() -> None:
+    tastes = [newest(stranger([3, 1]), 9, 0.5), newest(NOBODY, 9, 0.5), newest(stranger([0]), 9, 0.5)]
+    assert events_matrix(tastes, 4).toarray().tolist() == [[0, 1, 0, 0.5], [0, 0, 0, 0], [1, 0, 0, 0]]
+    assert events_matrix([], 4).shape == (0, 4)

@@ -10,7 +10,23 @@ from hypothesis import strategies as st
 from duetto.errors import BadInput
 from duetto.limits import Limits
 from duetto.tools import fit_weights
-from duetto.tools.fusion import DEFAULTS, FEATURES, PARTS, STRATEGIES, Array, Evidence, Weights, describe, rank, voice_shares
+from duetto.tools.fusion import (
+    ASKED,
+    DEFAULTS,
+    FEATURES,
+    LEARNED,
+    PARTS,
+    STRATEGIES,
+    Array,
+    Evidence,
+    Weights,
+    carried,
+    describe,
+    rank,
+    voice_shares,
+    with_learned,
+)
+from duetto.tools.ranker import Lesson, Ranker
 
 Z = np.array([2.0, 0.0, -1.0])
 CROWD = np.array([-1.0, 3.0, 0.0])
@@ -107,6 +123,96 @@ def test_no_candidate_is_an_empty_ranking(fusion: str, parts: dict[str, Array]) 
 def test_ties_keep_the_candidates_order(fusion: str) -> None:
     flat = rank(evidence(queries=np.zeros(5), als=np.zeros(5)), Weights(), by(fusion))
     assert fusion == "rrf" or flat.order.tolist() == [0, 1, 2, 3, 4]
+
+
+# a ranker in the place of what history says
+
+SIGNALS = {"als_5": "als", "next_3": "next", "text_1": "taste", "liked": "popularity"}
+
+
+@pytest.fixture(scope="module")
+def ranker() -> Ranker:
+    """It looks at the second signal more than at the others."""
+    rng, lessons = np.random.default_rng(0), []
+    for _ in range(60):
+        signals, target = rng.normal(size=(30, 4)).astype(np.float32), int(rng.integers(30))
+        signals[target] += [0.5, 2, 0.5, 0]
+        lessons.append(Lesson(signals, target))
+    return Ranker.fit(lessons, SIGNALS, Limits(ranker_trees=15, ranker_leaves=5, ranker_rate=0.2))
+
+
+def learnable(asked: bool, queries: bool = True, candidates: int = 25) -> Evidence:
+    rng = np.random.default_rng(5)
+    names = [*(ASKED if queries else ()), "taste", "als", "together", "next"]
+    parts = {part: rng.normal(size=candidates) for part in names}
+    return Evidence(parts, 8, asked, rng.normal(size=(candidates, 4)).astype(np.float32))
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_ranker_speaks_in_the_place_of_history_and_beside_what_was_asked(ranker: Ranker, asked: bool) -> None:
+    given = learnable(asked)
+    assert given.signals is not None
+    beside = with_learned(given, ranker)
+    assert set(beside.parts) == {*ASKED, LEARNED}
+    assert beside.parts[LEARNED].tolist() == ranker.score(given.signals).tolist()
+    assert (beside.history, beside.asked) == (8, asked)
+    ranked = rank(given, Weights(), by("learned"), ranker)
+    assert ranked.weights == Weights().of(beside)
+    assert ranked.scores == pytest.approx(sum(ranked.weights[part] * scores for part, scores in beside.parts.items()))
+
+
+def test_in_silence_the_ranker_alone_ranks(ranker: Ranker) -> None:
+    given = learnable(asked=False, queries=False)
+    assert given.signals is not None
+    ranked = rank(given, Weights(), by("learned"), ranker)
+    assert ranked.weights == {LEARNED: 1.0}
+    assert ranked.order.tolist() == np.argsort(-ranker.score(given.signals), kind="stable").tolist()
+
+
+@pytest.mark.parametrize("places", [list(range(25)), [3], [24, 0, 7]])
+@pytest.mark.parametrize(("asked", "queries"), [(True, True), (False, True), (False, False)])
+def test_what_carried_an_item_sums_to_its_score(ranker: Ranker, asked: bool, queries: bool, places: list[int]) -> None:
+    given = learnable(asked, queries)
+    ranked = rank(given, Weights(), by("learned"), ranker)
+    shown = carried(ranked, given, ranker, places)
+    assert set(shown) == {*(ASKED if queries else ()), *SIGNALS.values()}
+    assert set(shown) <= set(PARTS)
+    assert np.sum(list(shown.values()), axis=0) == pytest.approx(ranked.scores[places], abs=1e-9)
+
+
+@pytest.mark.parametrize("fusion", ["adaptive", "fixed", "rrf"])
+def test_other_strategies_do_not_hear_the_ranker_and_carry_their_own_parts(ranker: Ranker, fusion: str) -> None:
+    given = learnable(asked=True)
+    ranked = rank(given, Weights(), by(fusion), ranker)
+    assert ranked.scores.tolist() == rank(given, Weights(), by(fusion)).scores.tolist()
+    shown = carried(ranked, given, ranker, [4, 2])
+    assert {part: values.tolist() for part, values in shown.items()} == {
+        part: values[[4, 2]].tolist() for part, values in ranked.contributions.items()
+    }
+
+
+@pytest.mark.parametrize("missing", ["ranker", "signals"])
+def test_without_a_ranker_or_anything_for_it_to_read_learned_is_adaptive(ranker: Ranker, missing: str) -> None:
+    given = learnable(asked=True)
+    adaptive = rank(given, Weights(), by("adaptive"))
+    if missing == "signals":
+        given = Evidence(given.parts, given.history, given.asked)
+    ranked = rank(given, Weights(), by("learned"), None if missing == "ranker" else ranker)
+    assert (ranked.scores.tolist(), ranked.weights) == (adaptive.scores.tolist(), adaptive.weights)
+
+
+def test_no_candidate_is_an_empty_ranking_for_the_ranker_too(ranker: Ranker) -> None:
+    assert len(rank(learnable(asked=True, candidates=0), Weights(), by("learned"), ranker).order) == 0
+
+
+@pytest.mark.parametrize("name", ["silent", "silent_learned"])
+def test_queries_nobody_asked_for_count_less_the_longer_the_history(name: str) -> None:
+    heights = [
+        Weights().of(Evidence({"queries": Z, "als" if name == "silent" else LEARNED: CROWD}, n, False)) for n in (1, 8, 100)
+    ]
+    queries = [weights["queries"] for weights in heights]
+    assert queries[0] > queries[1] > queries[2]
+    assert queries[1:] == pytest.approx([0.2, 0.06], abs=0.01)
 
 
 # shares and features
@@ -212,6 +318,18 @@ def test_candidates_may_be_few_for_one_sample_and_many_for_another() -> None:
     coefficients = fit_weights.fit(samples, "asked")
     assert coefficients["als"][0] > DEFAULTS["asked"]["als"][0]
     assert np.isfinite(list(coefficients.values())).all()
+
+
+def test_a_part_that_is_silent_for_some_is_learned_from_the_others() -> None:
+    samples = planted("queries", samples=120)
+    mixed = [
+        (Evidence({part: z for part, z in e.parts.items() if n % 2 or part != "queries"}, e.history, True), target)
+        for n, (e, target) in enumerate(samples)
+    ]
+    assert "queries" not in mixed[0][0].parts
+    fitted = fit_weights.fit(mixed, "asked")
+    assert Weights({**DEFAULTS, "asked": fitted}).of(mixed[1][0])["queries"] > 1.2
+    assert np.isfinite(list(fitted.values())).all()
 
 
 def test_a_strong_ridge_keeps_the_defaults() -> None:

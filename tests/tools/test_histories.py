@@ -99,9 +99,10 @@ def test_liked_rows_are_the_newest_that_were_not_disliked() -> None:
     assert history.liked_rows(0) == []
 
 
-def test_popularity_counts_likes() -> None:
-    counts = of(("a", 1), ("b", 1), ("c", 1), ("c", 3), rating=[5, 5, 1, 5]).popularity
-    assert counts.tolist() == [2, 0, 1]
+def test_likes_are_everybody_s_in_order_without_dislikes() -> None:
+    rated = of(("a", 5), ("b", 1), ("a", 3), ("b", 2), ("a", 4), rating=[5, 5, 1, 5, 5])
+    person, rows = rated.likes()
+    assert (person.tolist(), rows.tolist()) == ([0, 0, 1, 1], [4, 3, 0, 1])
 
 
 def test_positives_are_people_by_items_without_dislikes() -> None:
@@ -109,10 +110,26 @@ def test_positives_are_people_by_items_without_dislikes() -> None:
     assert rated.positives(12).toarray()[:, :4].tolist() == [[1, 0, 0, 0], [0, 0, 1, 0]]
 
 
-def test_positives_can_leave_out_the_newest_events() -> None:
-    matrix = ALL.positives(12, without_newest=1).toarray()
-    assert matrix[ALL.users.index("cleo")].nonzero()[0].tolist() == [0, 1, 3]
-    assert matrix.sum() == len(ALL.rows) - len(ALL)
+def test_a_cut_takes_each_person_s_own_number_of_newest_events() -> None:
+    newest = np.arange(len(ALL)) % 3
+    cut = ALL.cut(newest)
+    assert cut.users == ALL.users
+    for place, taken in enumerate(newest.tolist()):
+        whole = ALL.at(place).rows.tolist()
+        assert cut.at(place).rows.tolist() == whole[: len(whole) - taken]
+
+
+def test_a_cut_takes_dislikes_along_and_may_take_everything() -> None:
+    rated = of(("a", 1), ("a", 2), ("b", 3), ("b", 4), ("b", 5), rating=[1, 5, 5, 1, 5])
+    cut = rated.cut(np.array([9, 1]))
+    assert (cut.at(0).rows.tolist(), cut.at(1).rows.tolist()) == ([], [2, 3])
+    assert cut.at(1).disliked.tolist() == [False, True]
+    assert cut.indptr.tolist() == [0, 0, 2]
+
+
+def test_a_cut_of_nothing_changes_nothing() -> None:
+    same = ALL.cut(np.zeros(len(ALL), np.int64))
+    assert (same.rows.tolist(), same.indptr.tolist()) == (ALL.rows.tolist(), ALL.indptr.tolist())
 
 
 def test_an_empty_log_has_nobody_in_it() -> None:
@@ -120,3 +137,4 @@ def test_an_empty_log_has_nobody_in_it() -> None:
     assert len(nobody) == 0
     assert nobody.of_user("ann") is NOBODY
     assert nobody.positives(12).shape == (0, 12)
+    assert len(nobody.cut(np.zeros(0, np.int64))) == len(nobody.likes()[0]) == 0

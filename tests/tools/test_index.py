@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from duetto.errors import NotReady
 from duetto.limits import Limits
 from duetto.tools import index as indexes
 from duetto.tools.index import FORMAT, KEPT_VERSIONS, Index, text_hashes
+from tests.tools.eras import era_index
 from tests.tools.films import film_index, films, indexed, people
 from tests.tools.words import Words
 
 FILES = (
     "items.parquet", "users.parquet", "histories.npz", "features.npz", "features.parquet", "vectors.npy", "texts.npy",
-    "item_factors.npy", "lsa.json", "lsa.npz", "manifest.json",
+    "item_factors.npy", "standing.npz", "words.json", "words.npz", "words_idf.npy", "lsa.json", "lsa.npz", "manifest.json",
+    *(f"relation_{name}.npz" for name in film_index().crowd.relations),
 )  # fmt: skip
 MEND = "run `duetto build --index"
 
@@ -61,8 +64,13 @@ def assert_same(read: Index, made: Index) -> None:
     assert (read.features.columns, read.features.values) == (made.features.columns, made.features.values)
     assert np.array_equal(read.vectors, made.vectors)
     assert np.array_equal(read.texts, made.texts)
-    assert np.array_equal(read.crowd.item_factors, made.crowd.item_factors)
-    assert (read.crowd.settings, read.weights.coefficients) == (made.crowd.settings, made.weights.coefficients)
+    assert np.array_equal(read.crowd.als.item_factors, made.crowd.als.item_factors)
+    assert (read.crowd.als.settings, read.weights) == (made.crowd.als.settings, made.weights)
+    assert set(read.crowd.relations) == set(made.crowd.relations)
+    assert all((relation != made.crowd.relations[name]).nnz == 0 for name, relation in read.crowd.relations.items())
+    assert all(np.array_equal(told, vars(made.crowd.standing)[name]) for name, told in vars(read.crowd.standing).items())
+    assert read.words.score(["creature of the sea"]).tolist() == made.words.score(["creature of the sea"]).tolist()
+    assert (read.ranker is None) == (made.ranker is None)
 
 
 def test_what_is_read_is_what_was_written(root: Path) -> None:
@@ -89,6 +97,47 @@ def test_a_large_index_keeps_its_graph(tmp_path: Path) -> None:
     assert indexes.load(tmp_path).graph.ntotal == 12
     flip(version(tmp_path) / "hnsw.faiss")
     assert "hnsw.faiss" in refusal(tmp_path)
+
+
+def test_an_index_keeps_its_ranker_as_text(tmp_path: Path) -> None:
+    made = era_index()
+    indexes.write(tmp_path, made)
+    read = indexes.load(tmp_path)
+    assert_same(read, made)
+    assert made.ranker is not None
+    assert read.ranker is not None
+    assert (version(tmp_path) / "ranker.txt").read_text() == made.ranker.text
+    assert read.ranker.parts == made.ranker.parts == read.manifest.fusion["signals"]
+    assert read.no_ranker == ""
+    signals = np.random.default_rng(0).normal(size=(9, len(made.ranker.parts))).astype(np.float32)
+    assert read.ranker.score(signals).tolist() == made.ranker.score(signals).tolist()
+    assert read.manifest.validation["learned"] > read.manifest.validation["adaptive"]
+    flip(version(tmp_path) / "ranker.txt")
+    assert "ranker.txt" in refusal(tmp_path)
+
+
+def test_an_index_that_learned_nothing_says_why_and_holds_no_ranker(root: Path) -> None:
+    read = indexes.load(root)
+    assert not (version(root) / "ranker.txt").exists()
+    assert (read.ranker, read.no_ranker, read.manifest.validation, read.manifest.fusion["signals"]) == (None, "", {}, {})
+    assert read.manifest.fusion["no_ranker"] == "the log has 6 people to learn from, and 100 are needed"
+
+
+def test_where_lightgbm_is_missing_an_index_loads_without_its_ranker_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexes.write(tmp_path, era_index())
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    read = indexes.load(tmp_path)
+    assert read.ranker is None
+    assert read.no_ranker == ("the learned ranker needs LightGBM, which is not installed here; the adaptive weights rank instead")
+
+
+def test_relations_a_large_catalogue_goes_without_are_not_missed(tmp_path: Path) -> None:
+    made = indexed(films(), people(), limits=Limits(linear_items=5))
+    indexes.write(tmp_path, made)
+    assert not [path.name for path in version(tmp_path).iterdir() if "linear" in path.name]
+    assert_same(indexes.load(tmp_path), made)
 
 
 def test_a_version_is_named_after_its_manifest_and_says_so(root: Path) -> None:

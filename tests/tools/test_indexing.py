@@ -9,9 +9,11 @@ import pytest
 from duetto.errors import BadInput
 from duetto.limits import Limits
 from duetto.tools import index as indexes
+from duetto.tools.crowd import CrowdSettings
 from duetto.tools.fusion import DEFAULTS
 from duetto.tools.indexing import Advance, make_index
-from duetto.tools.tuning import default_crowd
+from duetto.tools.relations import fit_relations
+from tests.tools.eras import SMALL, era_index
 from tests.tools.films import films, indexed, log, people
 from tests.tools.words import Words
 
@@ -160,7 +162,7 @@ def test_a_few_items_and_one_interaction_build_and_load(tmp_path: Path, count: i
     indexes.write(tmp_path, indexed(items, log(("ann", 0))))
     read = indexes.load(tmp_path)
     assert (len(read.catalogue), len(read.histories), len(read.vectors)) == (count, 1, count)
-    assert np.isfinite(read.crowd.scores([read.crowd.taste(read.histories.at(0))])).all()
+    assert np.isfinite(read.crowd.hear([read.histories.at(0)])).all()
     assert np.isfinite(read.vectors).all()
 
 
@@ -183,8 +185,25 @@ def test_a_log_too_small_to_learn_from_keeps_the_defaults() -> None:
     made = indexed(films(), people())
     assert made.weights.coefficients == DEFAULTS
     assert made.weights.fitted_on == {}
-    assert made.crowd.settings == default_crowd(12)
-    assert made.manifest.crowd_validation == {}
+    assert made.crowd.als.settings == CrowdSettings.of(12)
+    assert made.manifest.validation == {}
+    assert made.manifest.fusion["no_ranker"] == "the log has 6 people to learn from, and 100 are needed"
+
+
+def test_a_build_learns_from_a_log_that_is_large_enough() -> None:
+    made = era_index()
+    assert made.ranker is not None
+    assert set(made.manifest.validation) == {"adaptive", "learned"}
+    assert made.manifest.fusion["fitted_on"] == made.weights.fitted_on
+    assert set(made.weights.fitted_on) == {"silent"}
+    assert made.manifest.fusion["signals"] == made.ranker.parts
+    assert made.manifest.fusion["no_ranker"] == ""
+
+
+def test_the_served_crowd_knows_what_practice_held_out() -> None:
+    made = era_index()
+    assert made.crowd.standing.liked.sum() == len(made.histories.rows)
+    assert (made.crowd.relations["together"] != fit_relations(made.histories, len(made.catalogue), SMALL)["together"]).nnz == 0
 
 
 # what is reported
@@ -216,7 +235,7 @@ def test_progress_hears_of_every_long_step() -> None:
     heard = Heard()
     make_index(
         films(), people(), None, embedder_name="lsa", embedder=None, previous=None,
-        limits=Limits(tuning_least=1), progress=heard,
+        limits=Limits(tuning_least=2, ranker_trees=2), progress=heard,
     )  # fmt: skip
     assert all(total == done for total, done in heard.stages.values()), heard.stages
-    assert len(heard.stages) == 4
+    assert len(heard.stages) == 3

@@ -6,6 +6,7 @@ from typing import Literal
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from duetto.tools.catalogue import Catalogue
+from duetto.tools.fusion import CROWD
 from duetto.tools.language import LIKE, Preference, Reason, Step
 from duetto.tools.pick import Fit, Pick
 
@@ -21,7 +22,7 @@ def reason(pick: Pick, preferences: tuple[Preference, ...], wish: str, catalogue
     if asked and pick.parts["queries"] > 0 and pick.queries:
         clauses.append(_match(pick, wish, catalogue))
     history = [row for row, share in pick.history if share >= CITED_SHARE][:2]
-    if history and pick.parts.get("als", 0.0) > 0:
+    if history and sum(pick.parts.get(part, 0.0) for part in CROWD) > 0:
         clauses.append(f"Other people's histories link it with {_titles(history, catalogue)} from yours.")
         cited += history
     elif pick.resembles and pick.parts.get("taste", 0.0) > 0 and not (clauses and pick.queries[0][0].serves.startswith(LIKE)):
@@ -35,7 +36,7 @@ def reason(pick: Pick, preferences: tuple[Preference, ...], wish: str, catalogue
         cited += preference.evidence[:2]
     if asked and pick.parts["queries"] <= 0:
         clauses.append("Its text does not match your request; it is here for your history.")
-    if "popularity" in pick.parts:
+    if set(pick.parts) == {"popularity"}:
         clauses.append("I know nothing of your taste yet: it is among the items most people chose.")
     if not clauses:
         clauses.append("It ranks here by a little of everything; no single piece of evidence stands out.")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -106,3 +107,13 @@ def read_descriptions(path: Path) -> pl.DataFrame:
             "queries": queries.list.eval(pl.element().filter(pl.element() != "")),
         }
     )
+
+
+def read_recordings(path: Path) -> tuple[dict[str, Any], ...]:
+    """user_id and queries (a list of texts) of people whose language voice was recorded; raises BadInput."""
+    source = Source(path, "recordings")
+    table = read_table(path, source.what)
+    columns.require(table, ("user_id", "queries"), source)
+    queries = table["queries"].cast(pl.String).fill_null("").str.split("|").list.eval(pl.element().str.strip_chars())
+    frame = pl.DataFrame({"user_id": columns.unique_ids(table["user_id"], source), "queries": queries})
+    return tuple(frame.to_dicts())

@@ -1,0 +1,136 @@
+"""The crowd's voice: what people with a history like this one had together with it, and what they went on to.
+
+Implicit ALS and the relations of items are each read over a few spans of the newest events: one `Source` each. All of
+them are linear in the history, so what each of its items adds to a score is exact.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from duetto.tools.crowd import Crowd, events_matrix, newest
+from duetto.tools.histories import Histories, History
+from duetto.tools.relations import Relations
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A relation read over the `newest` events before the `skip` newest ones, the t-th newest weighing `decay**t`."""
+
+    name: str
+    part: str
+    relation: str
+    newest: int
+    decay: float
+    skip: int = 0
+
+
+SOURCES = (
+    Source("als_fold", "als", "fold_in", 20, 0.7),
+    Source("als_5", "als", "neighbours", 5, 0.5),
+    Source("als_50", "als", "neighbours", 50, 0.95),
+    Source("together_3", "together", "together", 3, 0.7),
+    Source("together_50", "together", "together", 50, 0.95),
+    Source("soon_1", "next", "soon", 1, 1.0),
+    Source("step_1", "next", "step_1", 1, 1.0),
+    Source("step_2", "next", "step_2", 1, 1.0, skip=1),
+    Source("step_3", "next", "step_3", 1, 1.0, skip=2),
+    Source("next_3", "next", "next", 3, 0.7),
+    Source("next_10", "next", "next", 10, 0.8),
+    Source("rare_10", "next", "next_rare", 10, 0.8),
+    Source("before_3", "next", "before", 3, 0.7),
+    Source("around_10", "next", "around", 10, 0.8),
+    Source("linear_20", "next", "linear", 20, 0.7),
+    Source("linear_long_20", "next", "linear_long", 20, 0.9),
+)
+ALS = ("fold_in", "neighbours")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Of each item: how many liked it, how many in the last tenth of their history, and its mean place there, 0 to 1."""
+
+    liked: Floats
+    late: Floats
+    place: Floats
+
+    @classmethod
+    def of(cls, histories: Histories, items: int) -> "Standing":
+        person, rows = histories.likes()
+        length = np.bincount(person, minlength=len(histories))
+        place = np.arange(len(rows)) - np.concatenate([[0], np.cumsum(length)])[person]
+        last = place >= length[person] - np.maximum(1, length[person] // 10)
+        liked = np.bincount(rows, minlength=items)
+        far = np.bincount(rows, place / np.maximum(length[person] - 1, 1), minlength=items)
+        late = np.bincount(rows[last], minlength=items)
+        return cls(*(np.asarray(a, dtype=np.float32) for a in (liked, late, far / np.maximum(liked, 1))))
+
+
+class CrowdVoice:
+    """`als` may be any collaborative filter with item factors; `relations` are (items, items)."""
+
+    def __init__(self, als: Crowd, relations: Relations, standing: Standing) -> None:
+        self.als, self.relations, self.standing = als, relations, standing
+        self.sources = tuple(s for s in SOURCES if s.relation in ALS or s.relation in relations)
+
+    def __len__(self) -> int:
+        return len(self.standing.liked)
+
+    @cached_property
+    def by_part(self) -> dict[str, list[int]]:
+        """The places of each part's sources."""
+        parts = dict.fromkeys(source.part for source in self.sources)
+        return {part: [place for place, source in enumerate(self.sources) if source.part == part] for part in parts}
+
+    @cached_property
+    def _als(self) -> dict[str, Crowd]:
+        """The same factors, read over each ALS source's span."""
+        return {s.name: self.als.read_as(s.relation, s.newest, s.decay) for s in self.sources if s.relation in ALS}  # type: ignore[arg-type]
+
+    def warm(self) -> "CrowdVoice":
+        """Computes what the first turn would otherwise wait for."""
+        for als in self._als.values():
+            als.warm()
+        return self
+
+    def hear(self, histories: list[History]) -> Floats:
+        """z-scores over the catalogue, shape (sources, people, items); zeros where a source knows nothing."""
+        heard = np.empty((len(self.sources), len(histories), len(self)), dtype=np.float32)
+        events: dict[tuple[int, float, int], sp.csr_matrix] = {}
+        for scores, source in zip(heard, self.sources, strict=True):
+            if source.relation in ALS:
+                als = self._als[source.name]
+                scores[:] = als.scores([als.taste(history) for history in histories])
+            else:
+                span = source.newest, source.decay, source.skip
+                if span not in events:
+                    events[span] = events_matrix([newest(history, *span) for history in histories], len(self))
+                scores[:] = (events[span] @ self.relations[source.relation]).toarray()
+        heard -= heard.mean(axis=2, keepdims=True)
+        deviation = heard.std(axis=2, keepdims=True)
+        heard /= np.where(deviation > 0, deviation, 1)
+        return heard
+
+    def contributions(self, history: History, rows: NDArray[np.int64], part: str) -> Floats:
+        """What each event adds to these items in the sources of a part, shape (rows, events); each source sums to 1 at most."""
+        added = np.zeros((len(rows), len(history)), dtype=np.float32)
+        for source in self.sources:
+            if source.part != part:
+                continue
+            if source.relation in ALS:
+                als = self._als[source.name]
+                taste = als.taste(history)
+                each = als.contributions(taste, rows)
+            else:
+                taste = newest(history, source.newest, source.decay, source.skip)
+                each = self.relations[source.relation][taste.rows][:, rows].toarray().T * taste.weights
+            each = np.where(taste.weights > 0, np.maximum(each, 0), 0)  # a dislike speaks for nothing
+            if each.shape[1]:
+                end = len(history) - source.skip
+                added[:, end - each.shape[1] : end] += each / np.maximum(each.sum(axis=1, keepdims=True), 1e-12)
+        return added
