@@ -49,7 +49,8 @@ class Limits:
     tuning_least: int = 100  # people below this: the weights are the defaults, and nothing is learned
     ranker_turns: int = 20_000  # practice turns at most
     ranker_negatives: int = 100  # candidates kept of a practice turn
-    ranker_trees: int = 200
+    ranker_trees: int = 300  # at most; it stops when people it has not seen gain no more
+    ranker_patience: int = 40
     ranker_leaves: int = 31
     ranker_rate: float = 0.05
 

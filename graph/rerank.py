@@ -60,11 +60,7 @@ class Rerank:
                 degraded.append(f"the vectors failed in the ranking ({_failure(error)}), so the crowd ranks alone")
                 heard, listed = None, self._ranked(state, None)
             self._send(listed, runtime)
-            try:
-                picks = self._picks(state, heard, listed)
-            except Exception as error:  # what was sent stands
-                degraded.append(f"the vectors failed after the ranking ({_failure(error)}), so reasons rest on less")
-                picks = self._picks(state, None, listed)
+            picks = self._picks(state, heard, listed, degraded)
         return {"ranking": Ranking(picks, Outcome(since(started), degraded=tuple(degraded)))}
 
     def _send(self, listed: Listed, runtime: Runtime[Context]) -> None:
@@ -99,14 +95,22 @@ class Rerank:
         chosen = diversify(ranked.scores[pool], self.box.store.vectors_of(rows[pool]), k, limits.diversity)
         return [int(pool[place]) for place in chosen]
 
-    def _picks(self, state: State, heard: Heard | None, listed: Listed) -> tuple[Pick, ...]:
-        """The items shown, with what carried them and the evidence for it."""
+    def _picks(self, state: State, heard: Heard | None, listed: Listed, degraded: list[str]) -> tuple[Pick, ...]:
+        """The items shown, with what carried them and the evidence for it. What was sent stands, whatever fails here."""
         if not (top := listed.top):
             return ()
         ranked, chosen = listed.ranked, listed.rows[top]
         added = carried(ranked, listed.evidence, self.ranker, top)
-        history = self._spoken_for(state, chosen, added)
-        queries, resembles, fits = self._of_the_text(state, heard, chosen)
+        try:
+            history = self._spoken_for(state, chosen, added)
+        except Exception as error:
+            history = [()] * len(chosen)
+            degraded.append(f"the collaborative filter failed after the ranking ({_failure(error)}), so reasons rest on less")
+        try:
+            queries, resembles, fits = self._of_the_text(state, heard, chosen)
+        except Exception as error:
+            queries, resembles, fits = self._of_the_text(state, None, chosen)
+            degraded.append(f"the vectors failed after the ranking ({_failure(error)}), so reasons rest on less")
         picks = []
         for i, place in enumerate(top):
             parts = {part: round(float(values[i]), 5) for part, values in added.items()}
@@ -188,7 +192,7 @@ class Rerank:
 
 
 def _failure(error: Exception) -> str:
-    log.info("the vectors failed", exc_info=error)
+    log.info("the turn goes on without a part", exc_info=error)
     return type(error).__name__
 
 

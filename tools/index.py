@@ -170,6 +170,8 @@ def manifest_of(root: Path) -> tuple[Manifest, Path]:
                 f"the index {root} has format {data['format']}, newer than this duetto reads ({FORMAT}): "
                 f"upgrade duetto, or run `duetto build --index {root} ...` again"
             )
+        if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] < FORMAT:
+            raise NotReady(f"the index {root} is of an earlier duetto: run `duetto build --index {root} ...` again")
         manifest = Manifest.model_validate(data)
     except (ValueError, ValidationError) as error:
         raise NotReady(damaged % "manifest.json cannot be read") from error

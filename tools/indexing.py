@@ -102,8 +102,7 @@ def make_index(
     with clock.time("learning"):
         store = FaissStore(catalogue, vectors, used, limits, graph)
         box = Toolbox(catalogue, histories.cut(newest), store, used, words, inner, limits)
-        practice = progress.stage("learning from held-out likes", len(people))
-        learned = learn(box, Signals(catalogue, features, inner, tuple(TEXTS)), people, messages, practice)
+        learned = learn(box, Signals(catalogue, features, inner, tuple(TEXTS)), people, messages, progress.stage)
     with clock.time("crowd"):
         crowd = fit_crowd(histories, len(catalogue), limits)
         advance(1)

@@ -25,10 +25,15 @@ from duetto.tools.vector_store import FaissStore
 from duetto.tools.words import Words
 
 Advance = Callable[[int], None]
+Stage = Callable[[str, int], Advance]
 Rows = NDArray[np.int64]
 Messages = dict[int, str]  # what somebody who looks for this row might say
 Queries = tuple[str, ...]
 CHUNK_FLOATS = 32_000_000  # of z-scores held at once
+
+
+def _unwatched(name: str, total: int) -> Advance:
+    return lambda done: None
 
 
 @dataclass(frozen=True)
@@ -93,42 +98,52 @@ class Learned:
     note: str
 
 
-def learn(
-    box: Toolbox, signals: Signals, people: list[HeldOut], messages: Messages | None, advance: Advance = lambda done: None
-) -> Learned:
+def learn(box: Toolbox, signals: Signals, people: list[HeldOut], messages: Messages | None, stage: Stage = _unwatched) -> Learned:
     """Fits the weights and the ranker. `box` and `signals` must know nothing of what `people` hold out.
 
+    A sixth of the people, at most `limits.tuning_people`, are kept from the ranker: one half of them fits the weights and
+    says when the ranker has learned enough, the other half tells which of the two ranks better. The weights are then
+    fitted on both.
+
     `messages` are requests for rows whose text does not hold them; by default each is one of the item's queries, cut out
-    of the item's text for the practice. A tenth of the people, at least `limits.tuning_least`, are kept from the ranker.
-    Without queries the weights of a request stay the defaults: clauses cut out of a description are no requests, and
-    weights fitted on them were worse than the defaults on real ones.
+    of the item's text for the practice. Without queries the weights of a request stay the defaults: clauses cut out of a
+    description are no requests, and weights fitted on them were worse than the defaults on real ones.
     """
     limits = box.limits
     everyone = np.random.default_rng(0).permutation(np.unique([turn.person for turn in people]))
     if len(everyone) < limits.tuning_least:
-        return Learned(
-            Weights(), None, {}, f"the log has {len(everyone)} people to learn from, and {limits.tuning_least} are needed"
-        )
-    kept_back = set(everyone[: min(limits.tuning_people, max(limits.tuning_least // 2, len(everyone) // 6))].tolist())
+        note = f"the log has {len(everyone)} people to learn from, and {limits.tuning_least} are needed"
+        return Learned(Weights(), None, {}, note)
+    back = everyone[: min(limits.tuning_people, max(limits.tuning_least // 2, len(everyone) // 6))]
+    kept_back, judges = set(back.tolist()), set(back[::2].tolist())
     tuning = _some([turn for turn in people if turn.person in kept_back], limits.tuning_turns)
-    lessons = [turn for turn in people if turn.person not in kept_back]
+    lessons = _some([turn for turn in people if turn.person not in kept_back], limits.ranker_turns)
+    advance = stage("learning from held-out likes", len(tuning) + len(lessons))
     coefficients, fitted_on = dict(DEFAULTS), {}
     with single_thread():
         practised = list(_practised(box, signals, tuning, advance))
-    if enough := len(practised) >= limits.tuning_least // 2:
-        coefficients["silent"], fitted_on["silent"] = fit(practised, "silent"), len(practised)
-    weights = Weights(coefficients)
-    ranker, note = _ranker(box, signals, lessons, advance) if enough else (None, "too few held-out likes were found")
-    validation = {"adaptive": _ndcg(practised, tuning, weights, replace(limits, fusion="adaptive"), None)}
+    least = limits.tuning_least // 4
+    ours = [(evidence, place) for turn, evidence, place in practised if turn.person not in judges]
+    theirs = [(evidence, place) for turn, evidence, place in practised if turn.person in judges]
+    if min(len(ours), len(theirs)) < max(1, least):
+        advance(len(lessons))
+        return Learned(Weights(), None, {}, "too few held-out likes were among the candidates")
+    ranker, note = _ranker(box, signals, lessons, ours, advance)
+    weights, asked_of = Weights({**DEFAULTS, "silent": fit(ours, "silent")}), sum(turn.person in judges for turn in tuning)
+    validation = {"adaptive": _ndcg(theirs, asked_of, weights, replace(limits, fusion="adaptive"), None)}
     if ranker is not None:
-        validation["learned"] = _ndcg(practised, tuning, weights, replace(limits, fusion="learned"), ranker)
+        validation["learned"] = _ndcg(theirs, asked_of, weights, replace(limits, fusion="learned"), ranker)
         if validation["learned"] <= validation["adaptive"]:
             ranker, note = None, "the learned ranker was not better than the adaptive weights on people it had not seen"
+    everybody = ours + theirs
+    coefficients["silent"], fitted_on["silent"] = fit(everybody, "silent"), len(everybody)
     asking, asked_box = _asking(box, tuning, messages)
-    if len(asking) >= limits.tuning_least // 2:
-        with single_thread():
-            spoken: list[Queries] = [(message,) for _, message in asking]
-            asked = list(_practised(asked_box, signals, [turn for turn, _ in asking], advance, spoken))
+    spoken: list[Queries] = [(message,) for _, message in asking]
+    advance = stage("learning from requests", len(asking)) if asking else advance
+    with single_thread():
+        answered = list(_practised(asked_box, signals, [turn for turn, _ in asking], advance, spoken))
+    if len(answered) >= max(1, least):
+        asked = [(evidence, place) for _, evidence, place in answered]
         coefficients["asked"], fitted_on["asked"] = fit(asked, "asked"), len(asked)
         if ranker is not None:
             beside = [(with_learned(evidence, ranker), place) for evidence, place in asked]
@@ -138,12 +153,12 @@ def learn(
 
 def _practised(
     box: Toolbox, signals: Signals, people: list[HeldOut], advance: Advance, queries: list[Queries] | None = None
-) -> Iterator[tuple[Evidence, int]]:
-    """Evidence, and the place of the held-out like among the candidates, where it is among them."""
+) -> Iterator[tuple[HeldOut, Evidence, int]]:
+    """Each turn's evidence, and the place of the held-out like among the candidates, where it is among them."""
     for turn, (rows, evidence) in zip(people, turns(box, signals, [p.history for p in people], queries), strict=True):
         place = int(np.searchsorted(rows, turn.target))
         if place < len(rows) and rows[place] == turn.target:
-            yield evidence, place
+            yield turn, evidence, place
         advance(1)
 
 
@@ -152,28 +167,35 @@ def _some(people: list[HeldOut], most: int) -> list[HeldOut]:
     return [people[i] for i in np.sort(np.random.default_rng(1).permutation(len(people))[:most])]
 
 
-def _ranker(box: Toolbox, signals: Signals, people: list[HeldOut], advance: Advance) -> tuple[Ranker | None, str]:
+def _ranker(
+    box: Toolbox, signals: Signals, people: list[HeldOut], examination: list[tuple[Evidence, int]], advance: Advance
+) -> tuple[Ranker | None, str]:
     if (why := available()) is not None:
+        advance(len(people))
         return None, why
     limits, rng = box.limits, np.random.default_rng(1)
-    lessons = []
     with single_thread():
-        for evidence, place in _practised(box, signals, _some(people, limits.ranker_turns), advance):
-            if evidence.signals is not None:
-                lessons.append(Lesson.of(evidence.signals, place, limits.ranker_negatives, rng))
-    return (Ranker.fit(lessons, signals.parts, limits), "") if lessons else (None, "no held-out like was among the candidates")
+        taught = [
+            Lesson.of(evidence.signals, place, limits.ranker_negatives, rng)
+            for _, evidence, place in _practised(box, signals, people, advance)
+            if evidence.signals is not None
+        ]
+    exam = [Lesson(evidence.signals, place) for evidence, place in examination if evidence.signals is not None]
+    if not taught or not exam:
+        return None, "no held-out like was among the candidates"
+    return Ranker.fit(taught, exam, signals.parts, limits), ""
 
 
 def _ndcg(
-    practised: list[tuple[Evidence, int]], people: list[HeldOut], weights: Weights, limits: Limits, ranker: Ranker | None
+    practised: list[tuple[Evidence, int]], turns_played: int, weights: Weights, limits: Limits, ranker: Ranker | None
 ) -> float:
-    """NDCG@10 over all these people; who is not in `practised` counts 0."""
+    """NDCG@10 over all turns played; those whose like was no candidate count 0."""
     gained = 0.0
     for evidence, place in practised:
         ranked = rank(evidence, weights, limits, ranker)
         above = int(np.flatnonzero(ranked.order == place)[0])
         gained += 1 / np.log2(above + 2) if above < 10 else 0.0
-    return round(gained / max(1, len(people)), 4)
+    return round(gained / max(1, turns_played), 4)
 
 
 def _asking(box: Toolbox, people: list[HeldOut], messages: Messages | None) -> tuple[list[tuple[HeldOut, str]], Toolbox]:

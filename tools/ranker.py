@@ -42,17 +42,13 @@ class Ranker:
         self._base = float(self._trees.predict(np.zeros((1, len(parts))), pred_contrib=True, num_threads=1)[0, -1])
 
     @classmethod
-    def fit(cls, lessons: list[Lesson], parts: dict[str, str], limits: Limits, seed: int = 0) -> "Ranker":
-        """One thread a core; the same lessons and seed give the same trees."""
+    def fit(
+        cls, lessons: list[Lesson], examination: list[Lesson], parts: dict[str, str], limits: Limits, seed: int = 0
+    ) -> "Ranker":
+        """As many trees as serve the examination best. One thread a core; the same lessons and seed give the same trees."""
         lightgbm = _lightgbm()
-        data = lightgbm.Dataset(
-            np.concatenate([lesson.signals for lesson in lessons]),
-            np.concatenate([np.arange(len(lesson.signals)) == lesson.target for lesson in lessons]).astype(np.int8),
-            group=[len(lesson.signals) for lesson in lessons],
-            feature_name=list(parts),
-            params={"max_bin": 127, "verbosity": -1},
-            free_raw_data=True,
-        )
+        data = _dataset(lightgbm, lessons, parts)
+        unseen = _dataset(lightgbm, examination, parts, data)
         settings = {
             "objective": "lambdarank",
             "learning_rate": limits.ranker_rate,
@@ -63,14 +59,17 @@ class Ranker:
             "bagging_freq": 1,
             "lambda_l2": 5.0,
             "lambdarank_truncation_level": 20,
+            "metric": "ndcg",
+            "eval_at": [10],
             "max_bin": 127,
             "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
             "verbosity": -1,
         }
-        trees = lightgbm.train(settings, data, num_boost_round=limits.ranker_trees)
-        return cls(trees.model_to_string(), parts)
+        stop = lightgbm.early_stopping(limits.ranker_patience, verbose=False)
+        trees = lightgbm.train(settings, data, limits.ranker_trees, valid_sets=[unseen], callbacks=[stop])
+        return cls(trees.model_to_string(num_iteration=trees.best_iteration), parts)
 
     def score(self, signals: Floats) -> NDArray[np.float64]:
         """Higher is better, comparable among one person's candidates, shape (candidates,); 0 is what an average one gets."""
@@ -82,6 +81,17 @@ class Ranker:
         """What each part adds to the scores, exactly (Lundberg et al., TreeSHAP, 2018): each (candidates,), summing to them."""
         each = np.asarray(self._trees.predict(signals, pred_contrib=True, num_threads=1), dtype=np.float64)
         return dict(zip(self._groups, (each[:, :-1] @ self._into).T, strict=True))
+
+
+def _dataset(lightgbm: Any, lessons: list[Lesson], parts: dict[str, str], like: Any = None) -> Any:
+    return lightgbm.Dataset(
+        np.concatenate([lesson.signals for lesson in lessons]),
+        np.concatenate([np.arange(len(lesson.signals)) == lesson.target for lesson in lessons]).astype(np.int8),
+        group=[len(lesson.signals) for lesson in lessons],
+        feature_name=list(parts),
+        reference=like,
+        params={"max_bin": 127, "verbosity": -1},
+    )
 
 
 def available() -> str | None:

@@ -48,7 +48,7 @@ def fit_relations(histories: Histories, items: int, limits: Limits) -> Relations
     }
     if items <= limits.linear_items:
         for name, (decay, ridge) in AUTOREGRESSIONS.items():
-            found[name] = sp.csr_matrix(_strongest_dense(_autoregression(lags, counts, decay, ridge), limits.neighbours))
+            found[name] = sp.csr_matrix(_autoregression(lags, counts, decay, ridge))
     return {name: strongest(matrix, limits.neighbours) for name, matrix in found.items()}
 
 
@@ -75,20 +75,13 @@ def _autoregression(lags: list[sp.csr_matrix], counts: NDArray[np.float32], deca
     return np.asarray(np.linalg.solve(gram, target), dtype=np.float32)
 
 
-def _strongest_dense(matrix: NDArray[np.float32], most: int) -> NDArray[np.float32]:
-    if matrix.shape[1] > most:
-        size = np.abs(matrix)
-        matrix[size < np.partition(size, -most, axis=1)[:, [-most]]] = 0
-    return matrix
-
-
 def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
     """Each row's `most` entries of largest absolute value."""
     matrix = matrix.astype(np.float32)
     size, indptr = np.abs(matrix.data), matrix.indptr
     for row in np.flatnonzero(np.diff(indptr) > most):
         span = slice(indptr[row], indptr[row + 1])
-        matrix.data[span][size[span] < np.partition(size[span], -most)[-most]] = 0
+        matrix.data[span][np.argpartition(size[span], -most)[:-most]] = 0
     matrix.eliminate_zeros()
     matrix.sort_indices()
     return matrix

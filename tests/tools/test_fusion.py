@@ -138,7 +138,7 @@ def ranker() -> Ranker:
         signals, target = rng.normal(size=(30, 4)).astype(np.float32), int(rng.integers(30))
         signals[target] += [0.5, 2, 0.5, 0]
         lessons.append(Lesson(signals, target))
-    return Ranker.fit(lessons, SIGNALS, Limits(ranker_trees=15, ranker_leaves=5, ranker_rate=0.2))
+    return Ranker.fit(lessons, lessons, SIGNALS, Limits(ranker_trees=15, ranker_leaves=5, ranker_rate=0.2))
 
 
 def learnable(asked: bool, queries: bool = True, candidates: int = 25) -> Evidence:

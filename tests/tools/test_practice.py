@@ -290,6 +290,6 @@ def test_people_whose_held_out_likes_are_never_candidates_teach_nothing() -> Non
     limits = replace(Limits(), candidates=1, candidates_by_taste=1, quota_per_query=1)
     mixed = Histories(WALKS.users, WALKS.indptr, np.random.default_rng(1).permutation(WALKS.rows), WALKS.disliked)
     made = taught(histories=mixed, limits=limits)
-    assert (made.ranker, made.note) == (None, "too few held-out likes were found")
+    assert (made.ranker, made.note) == (None, "too few held-out likes were among the candidates")
     assert made.weights.coefficients["silent"] == DEFAULTS["silent"]
-    assert 0 <= made.validation["adaptive"] < 0.5
+    assert made.validation == {}

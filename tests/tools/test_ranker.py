@@ -43,7 +43,7 @@ def without(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
 @pytest.fixture(scope="module")
 def ranker() -> Ranker:
-    return Ranker.fit(lessons(), PARTS, LIMITS)
+    return Ranker.fit(lessons(), lessons(), PARTS, LIMITS)
 
 
 def mean_place(ranker: Ranker, telling: int) -> float:
@@ -56,7 +56,9 @@ def mean_place(ranker: Ranker, telling: int) -> float:
 
 @pytest.mark.parametrize("telling", range(4))
 def test_it_finds_the_signal_that_tells(telling: int) -> None:
-    assert mean_place(Ranker.fit(lessons(telling), PARTS, LIMITS), telling) < 5  # 14.5 by chance; 2.3 by the signal itself
+    assert (
+        mean_place(Ranker.fit(lessons(telling), lessons(telling), PARTS, LIMITS), telling) < 5
+    )  # 14.5 by chance; 2.3 by the signal itself
 
 
 def test_the_part_that_tells_carries_the_score(ranker: Ranker) -> None:
@@ -88,7 +90,7 @@ def test_no_candidate_has_no_score(ranker: Ranker) -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_lessons_teach_nothing_and_are_no_error(count: int) -> None:
-    taught = Ranker.fit(lessons(count=count), PARTS, LIMITS)
+    taught = Ranker.fit(lessons(count=count), lessons(count=count), PARTS, LIMITS)
     assert taught.score(SIGNALS).tolist() == [0.0] * 40
     assert np.sum(list(taught.contributions(SIGNALS).values()), axis=0).tolist() == [0.0] * 40
 
@@ -97,8 +99,8 @@ def test_too_few_lessons_teach_nothing_and_are_no_error(count: int) -> None:
 
 
 def test_the_same_lessons_and_seed_give_the_same_text(ranker: Ranker) -> None:
-    assert Ranker.fit(lessons(), PARTS, LIMITS).text == ranker.text
-    assert Ranker.fit(lessons(), PARTS, LIMITS, seed=1).text != ranker.text
+    assert Ranker.fit(lessons(), lessons(), PARTS, LIMITS).text == ranker.text
+    assert Ranker.fit(lessons(), lessons(), PARTS, LIMITS, seed=1).text != ranker.text
 
 
 def test_a_ranker_read_from_its_text_scores_alike(ranker: Ranker) -> None:
@@ -156,7 +158,7 @@ def test_where_it_cannot_run_one_sentence_says_why(
         Ranker(ranker.text, ranker.parts)
     assert str(refused.value) == sentence
     with pytest.raises(NotReady) as refused:
-        Ranker.fit(lessons(), PARTS, LIMITS)
+        Ranker.fit(lessons(), lessons(), PARTS, LIMITS)
     assert str(refused.value) == sentence
 
 
