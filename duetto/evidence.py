@@ -15,6 +15,13 @@ from duetto.errors import DuettoError, NotReady
 from duetto.settings import Settings
 
 FEW = ("als", "co-occurrence", "language", "crowd", "adaptive", "learned")
+FILES = (
+    ("items.parquet", "interactions.parquet"),
+    ("movies.dat", "ratings.dat"),
+    ("movies.csv", "ratings.csv"),
+    ("meta_Beauty.json.gz", "reviews_Beauty_5.json.gz"),
+)
+TOLD = ("popularity", "als", "ease", "co-occurrence", "star", "language", "crowd", "adaptive", "learned")
 FIGURES = ("hr@1", "hr@10", "ndcg@10", "coverage@10", "novelty@10", "diversity@10")
 
 REQUESTS = (
@@ -51,11 +58,11 @@ RUNS = (
 def run(one: Run, data: Path, recordings: Path, out: Path) -> dict[str, Any]:
     """Raises NotReady when the data is not there."""
     folder = data / one.data
-    items, interactions = folder / "items.parquet", folder / "interactions.parquet"
-    if not items.is_file() and (folder / "movies.dat").is_file():
-        items, interactions = folder / "movies.dat", folder / "ratings.dat"
-    if not items.is_file():
-        raise NotReady(f"there is no data at {folder}: give the folder that holds {one.data} with --data")
+    found = [(folder / items, folder / log) for items, log in FILES if (folder / items).is_file() and (folder / log).is_file()]
+    if not found:
+        named = " or ".join(f"{items} and {log}" for items, log in FILES)
+        raise NotReady(f"there is no data at {folder}: put {named} there, or name the folder above it with DATA=")
+    items, interactions = found[0]
 
     def recorded(name: str | None) -> Path | None:
         return recordings / name if name is not None and (recordings / name).is_file() else None
@@ -65,15 +72,17 @@ def run(one: Run, data: Path, recordings: Path, out: Path) -> dict[str, Any]:
         return wiring.evaluate_ranking(
             items, interactions, out / one.name, embedder=one.embedder, descriptions=described, protocol=one.protocol,
             refit=True, users=None, systems=one.systems, recordings=recorded(one.recordings), requests=described,
-            ignore=one.ignore, settings=Settings.from_environment(), brief=bool(one.systems), progress=bars,
+            ignore=one.ignore if items.suffix == ".parquet" else (), brief=bool(one.systems),
+            settings=Settings.from_environment(), progress=bars,
         )  # fmt: skip
 
 
 def tables(reports: dict[str, dict[str, Any]]) -> str:
-    """The README's tables, as Markdown."""
+    """The README's tables, as Markdown; the reports tell the other systems too, with intervals and tests."""
     lines = [f"| data, embedder | system | {' | '.join(FIGURES)} |", "|" + "---|" * (len(FIGURES) + 2)]
     for name, report in reports.items():
-        for system, measured in report["systems"].items():
+        for system in (system for system in TOLD if system in report["systems"]):
+            measured = report["systems"][system]
             figures = " | ".join(f"{measured[figure]['mean']:.3f}" for figure in FIGURES)
             lines.append(f"| {name.removesuffix('-lsa')}, {report['facts']['embedder']} | {system} | {figures} |")
     for report in reports.values():

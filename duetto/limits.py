@@ -44,13 +44,13 @@ class Limits:
 
     # what `build` learns from
     held_out: int = 4  # newest likes of a person that are predicted, at most a tenth of their history, at least one
-    tuning_people: int = 1_000  # whose held-out likes fit the weights, and are kept from the ranker
-    tuning_turns: int = 2_000  # of theirs, at most
+    tuning_people: int = 3_000  # whose held-out likes fit the weights, and are kept from the ranker
+    tuning_turns: int = 3_000  # of theirs, at most
     tuning_least: int = 100  # people below this: the weights are the defaults, and nothing is learned
     ranker_turns: int = 20_000  # practice turns at most
     ranker_negatives: int = 100  # candidates kept of a practice turn
     ranker_trees: int = 300  # at most; it stops when people it has not seen gain no more
-    ranker_patience: int = 40
+    ranker_patience: int = 60
     ranker_leaves: int = 31
     ranker_rate: float = 0.05
 

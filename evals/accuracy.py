@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,27 @@ def evaluate(task: Task, out: Path, progress: Progress | None = None) -> dict[st
 
 def _index(task: Task, split: Split, asked: sections.Asked | None, out: Path, progress: Progress) -> Index:
     """The index of the training part, read where a run before this one wrote it."""
-    root = out / "index"
-    if (root / "CURRENT").is_file():
-        return indexes.load(root)
-    return indexes.write(root, _made(task, split, asked, task.descriptions, progress))
+    return _kept(task, out / "index", partial(_made, task, split, asked, task.descriptions, progress))
 
 
-def _made(task: Task, split: Split, asked: sections.Asked | None, descriptions: pl.DataFrame | None, progress: Progress) -> Index:
+def _kept(task: Task, root: Path, make: Callable[[Index | None], Index]) -> Index:
+    """The index this very task has written there, else a new one; vectors of an older one are used again."""
+    mark = root / "task"
+    try:
+        old = indexes.load(root)
+    except NotReady:
+        old = None
+    if old is not None and mark.is_file() and mark.read_text(encoding="utf-8") == task.fingerprint():
+        return old
+    made = indexes.write(root, make(old))
+    mark.write_text(task.fingerprint(), encoding="utf-8")
+    return made
+
+
+def _made(
+    task: Task, split: Split, asked: sections.Asked | None, descriptions: pl.DataFrame | None, progress: Progress,
+    previous: Index | None,
+) -> Index:  # fmt: skip
     messages: Messages | None = None
     if asked is not None:
         rows = {str(item): row for row, item in enumerate(task.items["item_id"].to_list())}
@@ -131,7 +146,7 @@ def _made(task: Task, split: Split, asked: sections.Asked | None, descriptions: 
         descriptions = None if descriptions is None else descriptions.with_columns(pl.lit(None).alias("queries"))
     return make_index(
         task.items, split.training, descriptions, embedder_name=task.embedder_name, embedder=task.embedder,
-        previous=None, limits=task.limits, progress=progress, messages=messages,
+        previous=previous, limits=task.limits, progress=progress, messages=messages,
     )  # fmt: skip
 
 
@@ -141,10 +156,7 @@ def _harder(
     """The requests again, over items that have no description."""
     if task.descriptions is None:
         return []
-    root = out / "index-without-descriptions"
-    if not (root / "CURRENT").is_file():
-        indexes.write(root, _made(task, split, asked, None, progress))
-    index = indexes.load(root)
+    index = _kept(task, out / "index-without-descriptions", partial(_made, task, split, asked, None, progress))
     told = sections.asked(subject_of(index, task.embedder, task.limits), found, asked, index.catalogue, parts, progress)
     return [{**section, "title": f"{section['title']}, items without descriptions"} for section in told]
 
@@ -156,8 +168,7 @@ def _resumed(task: Task, out: Path) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not mark.is_file() or mark.read_text(encoding="utf-8") != same:
-            for folder in (parts, out / "index", out / "index-without-descriptions"):
-                shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(parts, ignore_errors=True)
             mark.write_text(same, encoding="utf-8")
         parts.mkdir(exist_ok=True)
     except OSError as error:
