@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from langchain_core.embeddings import Embeddings
 
+from duetto import version
 from duetto.errors import BadInput, NotReady
 from duetto.evals import sections
 from duetto.evals.ranking import Played, play
@@ -27,12 +28,14 @@ from duetto.evals.systems import DEFAULT, SYSTEMS
 from duetto.evals.timing import Stages
 from duetto.limits import Limits
 from duetto.tools import index as indexes
+from duetto.tools.catalogue import kind_of
 from duetto.tools.index import Index
 from duetto.tools.indexing import Progress, Silence, make_index
 from duetto.tools.practice import Messages
 from duetto.version import VERSION
 
 PROTOCOLS: dict[str, Callable[[pl.DataFrame], Split]] = {"leave-one-out": leave_one_out, "temporal": temporal}
+WORK = "work"  # what a run keeps to go on from, beside the report
 OTHER_FIT = ("als", "crowd", "adaptive", "learned")
 
 
@@ -67,6 +70,9 @@ class Task:
         """Of everything a result depends on."""
         told = [VERSION, self.embedder_name, self.protocol, self.refit, self.users, self.systems, asdict(self.limits)]
         digest = hashlib.sha256(json.dumps([told, self.recordings], default=str).encode())
+        for room in (".", "tools", "evals"):  # other code may give other figures
+            for module in sorted((Path(version.__file__).parent / room).glob("**/*.py")):
+                digest.update(module.read_bytes())
         for table in (self.items, self.log, self.descriptions, self.requests):
             digest.update(b"none" if table is None else table.write_json().encode())
         return digest.hexdigest()
@@ -78,8 +84,11 @@ def evaluate(task: Task, out: Path, progress: Progress | None = None) -> dict[st
     Raises BadInput for input that cannot be evaluated, NotReady when the folder cannot be written.
     """
     progress, stages = progress or Silence(), Stages()
-    parts = _resumed(task, out)
     split = PROTOCOLS[task.protocol](task.log)
+    known = split.labels["item_id"].cast(pl.String).is_in(task.items["item_id"].cast(pl.String).implode())
+    if not known.any():
+        raise BadInput("cannot evaluate: no interaction with an item of the catalogue is left to predict; give a longer log")
+    parts = _resumed(task, out / WORK)
     asked = None if task.requests is None else sections.requests_of(task.requests)
     with stages.stage("build"):
         index = _index(task, split, asked, out, progress)
@@ -118,7 +127,7 @@ def evaluate(task: Task, out: Path, progress: Progress | None = None) -> dict[st
 
 def _index(task: Task, split: Split, asked: sections.Asked | None, out: Path, progress: Progress) -> Index:
     """The index of the training part, read where a run before this one wrote it."""
-    return _kept(task, out / "index", partial(_made, task, split, asked, task.descriptions, progress))
+    return _kept(task, out / WORK / "index", partial(_made, task, split, asked, task.descriptions, progress))
 
 
 def _kept(task: Task, root: Path, make: Callable[[Index | None], Index]) -> Index:
@@ -130,7 +139,8 @@ def _kept(task: Task, root: Path, make: Callable[[Index | None], Index]) -> Inde
         old = None
     if old is not None and mark.is_file() and mark.read_text(encoding="utf-8") == task.fingerprint():
         return old
-    made = indexes.write(root, make(old))
+    mark.unlink(missing_ok=True)
+    made = indexes.write(root, make(old if task.embedder is not None else None))
     mark.write_text(task.fingerprint(), encoding="utf-8")
     return made
 
@@ -140,12 +150,14 @@ def _made(
     previous: Index | None,
 ) -> Index:  # fmt: skip
     messages: Messages | None = None
+    items = task.items
     if asked is not None:
+        items = items.select(name for name in items.columns if kind_of(items[name]) != "queries")
         rows = {str(item): row for row, item in enumerate(task.items["item_id"].to_list())}
         messages = {rows[item]: text for item, text in asked.practice.items() if item in rows}
         descriptions = None if descriptions is None else descriptions.with_columns(pl.lit(None).alias("queries"))
     return make_index(
-        task.items, split.training, descriptions, embedder_name=task.embedder_name, embedder=task.embedder,
+        items, split.training, descriptions, embedder_name=task.embedder_name, embedder=task.embedder,
         previous=previous, limits=task.limits, progress=progress, messages=messages,
     )  # fmt: skip
 
@@ -156,7 +168,7 @@ def _harder(
     """The requests again, over items that have no description."""
     if task.descriptions is None:
         return []
-    index = _kept(task, out / "index-without-descriptions", partial(_made, task, split, asked, None, progress))
+    index = _kept(task, out / WORK / "index-without-descriptions", partial(_made, task, split, asked, None, progress))
     told = sections.asked(subject_of(index, task.embedder, task.limits), found, asked, index.catalogue, parts, progress)
     return [{**section, "title": f"{section['title']}, items without descriptions"} for section in told]
 

@@ -79,6 +79,6 @@ def _batch(subject: Subject, played: Played, systems: tuple[str, ...], span: sli
     frames = []
     for system in systems:
         ranks, top = label_ranks(SYSTEMS[system](together), histories, labels)
-        ranked = {"rank": ranks, "top": pl.Series(top.tolist(), dtype=pl.List(pl.Int32))}
+        ranked = {"rank": ranks, "top": pl.Series([rows.tolist() for rows in top], dtype=pl.List(pl.Int32))}
         frames.append(pl.DataFrame({"system": [system] * len(some), **about, **ranked}))
     return pl.concat(frames)

@@ -67,7 +67,7 @@ def _cold_items(subject: Subject, found: list[Case], systems: tuple[str, ...], p
     those = [case for case in found if case.label in set(hidden.tolist())]
     rows: list[list[Any]] = []
     for left in (0, 1):
-        without = with_crowd(subject, _hide(subject.box.histories, hidden, left))
+        without = with_crowd(subject, _hide(subject.baselines.histories, hidden, left))
         advance = progress.stage(f"items with {left} interactions", len(those))
         rows += [[left, *row] for row in _rows(play(without, Played(those), systems, parts / f"items-{left}", advance))]
     text = (
@@ -136,7 +136,8 @@ def requests_of(described: pl.DataFrame, seed: int = 0) -> Asked:
             evaluated[item] = queries[order[0]]
         if len(order) > 1:
             practice[item] = queries[order[1]]
-    return Asked(evaluated, practice)
+    never = set(evaluated.values())
+    return Asked(evaluated, {item: text for item, text in practice.items() if text not in never})
 
 
 def asked(
@@ -147,23 +148,29 @@ def asked(
     rng = np.random.default_rng(0)
     some = [own[i] for i in np.sort(rng.permutation(len(own))[:SAMPLE])]
     queries: list[Queries] = [(wanted.evaluated[str(catalogue.ids[case.label])],) for case in some]
-    swapped = [replace(case, history=_stranger(case, found, rng)) for case in some]
+    others = [_stranger(case, found, rng) for case in some]
+    swapped = [replace(case, history=other) for case, other in zip(some, others, strict=True) if other is not None]
+    theirs = [query for query, other in zip(queries, others, strict=True) if other is not None]
     told = []
-    for title, folder, cases in (
-        ("Requests", "requests", some),
-        ("Requests with somebody else's history", "requests-swapped", swapped),
+    for title, folder, cases, wishes in (
+        ("Requests", "requests", some, queries),
+        ("Requests with somebody else's history", "requests-swapped", swapped, theirs),
     ):
-        table = play(subject, Played(cases, queries), ASKED, parts / folder, progress.stage(title.lower(), len(cases)))
+        if not cases:
+            continue
+        table = play(subject, Played(cases, wishes), ASKED, parts / folder, progress.stage(title.lower(), len(cases)))
         text = f"{len(cases):,} people; the message is one query written for the label, whose text does not hold it."
         told.append(_section(title, table, text))
     return told
 
 
-def _stranger(case: Case, others: list[Case], rng: np.random.Generator) -> History:
-    while True:
-        history = others[int(rng.integers(len(others)))].history
-        if case.label not in history.rows:
-            return history
+def _stranger(case: Case, others: list[Case], rng: np.random.Generator) -> History | None:
+    """The history of somebody else who has not had the item, nor takes it next; None when a hundred draws find nobody."""
+    for place in rng.integers(len(others), size=100):
+        other = others[int(place)]
+        if other.user != case.user and other.label != case.label and case.label not in other.history.rows:
+            return other.history
+    return None
 
 
 def recorded(subject: Subject, found: list[Case], recordings: tuple[dict[str, Any], ...], catalogue: Catalogue) -> list[Section]:

@@ -38,7 +38,7 @@ def leave_one_out(log: pl.DataFrame) -> Split:
 
 
 def temporal(log: pl.DataFrame) -> Split:
-    """What happened after the moment by which 80% of the log had happened: each person's first 10 likes are labels.
+    """What happened after the moment by which 80% of the log had happened: the likes among each person's first 10 events.
 
     Raises BadInput for a log without times.
     """

@@ -152,10 +152,10 @@ SYSTEMS: dict[str, Callable[[Batch], Scores]] = {
 DEFAULT = tuple(name for name in SYSTEMS if name != "retrieval")  # it has nothing to say without a request
 
 
-def label_ranks(scores: Scores, histories: list[History], labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], Rows]:
+def label_ranks(scores: Scores, histories: list[History], labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[Rows]]:
     """Each label's place among all items the person does not have, from 0, and the first 20 of them, best first.
 
-    Ties stand in catalogue order, in both. Shapes (people,) and (people, 20).
+    Ties stand in catalogue order, in both. Shape (people,), and at most 20 rows for each person.
     """
     scores = scores.astype(np.float32, copy=True)
     lengths = [len(history) for history in histories]
@@ -164,7 +164,7 @@ def label_ranks(scores: Scores, histories: list[History], labels: NDArray[np.int
     own = scores[people, labels][:, None]
     before = np.arange(scores.shape[1]) < labels[:, None]
     ranks = ((scores > own) | ((scores == own) & before)).sum(axis=1)
-    return ranks, np.stack([_first(row, 20) for row in scores])
+    return ranks, [_first(row, 20) for row in scores]
 
 
 def _first(scores: Scores, most: int) -> Rows:
@@ -173,6 +173,7 @@ def _first(scores: Scores, most: int) -> Rows:
         rows = np.flatnonzero(scores >= least)
     else:
         rows = np.arange(len(scores))
+    rows = rows[scores[rows] > -np.inf]
     return rows[np.argsort(-scores[rows], kind="stable")][:most]
 
 

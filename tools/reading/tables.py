@@ -115,5 +115,6 @@ def read_recordings(path: Path) -> tuple[dict[str, Any], ...]:
     table = read_table(path, source.what)
     columns.require(table, ("user_id", "queries"), source)
     queries = table["queries"].cast(pl.String).fill_null("").str.split("|").list.eval(pl.element().str.strip_chars())
+    queries = queries.list.eval(pl.element().filter(pl.element() != ""))
     frame = pl.DataFrame({"user_id": columns.unique_ids(table["user_id"], source), "queries": queries})
     return tuple(frame.to_dicts())
