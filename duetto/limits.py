@@ -40,6 +40,7 @@ class Limits:
     rrf_constant: int = 60
     attention_heads: int = 4
     attention_temperature: float = 0.1
+    variety: float = 0.1  # what `learned` takes off for each deviation of likeness to the history's texts, see `fusion.rank`
     diversity: float = 0.0  # MMR's 1 - lambda: 0 ranks by score alone
 
     # what `build` learns from
@@ -49,10 +50,10 @@ class Limits:
     tuning_least: int = 100  # people below this: the weights are the defaults, and nothing is learned
     ranker_turns: int = 20_000  # practice turns at most
     ranker_negatives: int = 100  # candidates kept of a practice turn
-    ranker_trees: int = 300  # at most; it stops when people it has not seen gain no more
+    ranker_trees: int = 200  # at most; it stops when people it has not seen gain no more
     ranker_patience: int = 60
-    ranker_leaves: int = 31
-    ranker_rate: float = 0.05
+    ranker_leaves: int = 15
+    ranker_rate: float = 0.1
 
     # files
     unknown_share: float = 0.20

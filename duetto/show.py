@@ -10,14 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from duetto.tools.indexing import Advance
+from duetto.tools.progress import Advance
 
 LANGUAGE, CROWD = "cyan", "magenta"
 BAR = 10
 
 
 class Bars:
-    """Progress bars with counts and time left; usable as `duetto.tools.indexing.Progress`."""
+    """Progress bars with counts and time left; usable as `duetto.tools.progress.Progress`."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(

@@ -30,13 +30,13 @@ from duetto.tools.agent_tools import Toolbox, catalogue_facts, recommend_from_hi
 from duetto.tools.chat.language_model import LanguageModel, open_chat
 from duetto.tools.embedding import MiniLM, Remembered
 from duetto.tools.index import Index
-from duetto.tools.indexing import Progress, make_index
-from duetto.tools.language_voice import TEXTS
+from duetto.tools.indexing import make_index
+from duetto.tools.opened import opened
 from duetto.tools.plain.understand import PlainReader
+from duetto.tools.progress import Progress
 from duetto.tools.reading import tables
 from duetto.tools.signals import Signals
 from duetto.tools.threads import EitherSqliteSaver
-from duetto.tools.vector_store import FaissStore
 
 SAMPLE = "sample"
 Graph = CompiledStateGraph[State, Context, TurnInput, TurnOutput]
@@ -56,27 +56,32 @@ def open_graph(
     """
     settings = settings or Settings.from_environment()
     loaded = open_index(index, settings)
-    box = toolbox(loaded, settings)
-    model = model or chat_model(settings)
-    reader = PlainReader(loaded.catalogue)
-    graph = build(
-        extract_preferences=ExtractPreferences(box, loaded.features.warm(), reader.warm(), model),
+    box, signals = parts(loaded, settings)
+    graph = graph_of(loaded, box, signals, model or chat_model(settings), checkpointer)
+    # One write a turn; LangGraph's own default writes after every superstep.
+    return graph.with_config(configurable={"__pregel_durability": "exit"}) if checkpointer else graph
+
+
+def graph_of(
+    index: Index, box: Toolbox, signals: Signals, model: LanguageModel | None, checkpointer: Checkpointer = None
+) -> Graph:
+    """The graph with these parts; `model` None means the plain twins."""
+    return build(
+        extract_preferences=ExtractPreferences(box, index.features.warm(), PlainReader(index.catalogue).warm(), model),
         write_queries=WriteQueries(box, model),
         retrieve=Retrieve(search_catalogue(box)),
         collaborate=Collaborate(recommend_from_history(box)),
-        rerank=Rerank(box, loaded.weights, signals(loaded).warm(), loaded.ranker, loaded.no_ranker),
+        rerank=Rerank(box, index.weights, signals, index.ranker, index.no_ranker),
         explain=Explain(box, model),
-        answer=Reply(loaded.catalogue, loaded.version, model.price if model else None),
+        answer=Reply(index.catalogue, index.version, model.price if model else None),
         checkpointer=checkpointer,
     )
-    # One write a turn; LangGraph's own default writes after every superstep.
-    return graph.with_config(configurable={"__pregel_durability": "exit"}) if checkpointer else graph
 
 
 def open_tools(index: str | Path, settings: Settings | None = None) -> list[BaseTool]:
     """search_catalogue, recommend_from_history and catalogue_facts, for any agent to bind."""
     settings = settings or Settings.from_environment()
-    box = toolbox(open_index(index, settings), settings)
+    box, _ = parts(open_index(index, settings), settings)
     return [search_catalogue(box), recommend_from_history(box), catalogue_facts(box)]
 
 
@@ -123,19 +128,14 @@ def index_root(index: str | Path, settings: Settings) -> Path:
     return settings.sample if str(index) == SAMPLE else Path(index)
 
 
-def toolbox(index: Index, settings: Settings) -> Toolbox:
+def parts(index: Index, settings: Settings) -> tuple[Toolbox, Signals]:
+    """The tools over an index, and what its ranker reads."""
     limits = settings.limits
     given = index.lsa if index.lsa is not None else embedder_named(index.manifest.embedder, settings)
     embedder = Remembered(given, limits.texts_remembered) if given is not None else None
     if embedder is None:
         raise NotReady(f"the index names the embedder {index.manifest.embedder!r}, which this duetto does not know")
-    store = FaissStore(index.catalogue, index.vectors, embedder, limits, index.graph)
-    return Toolbox(index.catalogue, index.histories, store, embedder, index.words.warm(), index.crowd.warm(), limits)
-
-
-def signals(index: Index) -> Signals:
-    """What the index's ranker reads."""
-    return Signals(index.catalogue, index.features, index.crowd, tuple(TEXTS))
+    return opened(index, embedder, limits)
 
 
 def embedder_named(name: str, settings: Settings) -> Embeddings | None:

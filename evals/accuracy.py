@@ -8,7 +8,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ from duetto.limits import Limits
 from duetto.tools import index as indexes
 from duetto.tools.catalogue import kind_of
 from duetto.tools.index import Index
-from duetto.tools.indexing import Progress, Silence, make_index
+from duetto.tools.indexing import make_index
 from duetto.tools.practice import Messages
+from duetto.tools.progress import Progress, Silence
 from duetto.version import VERSION
 
 PROTOCOLS: dict[str, Callable[[pl.DataFrame], Split]] = {"leave-one-out": leave_one_out, "temporal": temporal}
@@ -66,6 +67,7 @@ class Task:
         if not self.systems or len(set(self.systems)) < len(self.systems):
             raise BadInput("cannot evaluate: name each system once, and at least one")
 
+    @cached_property
     def fingerprint(self) -> str:
         """Of everything a result depends on."""
         told = [VERSION, self.embedder_name, self.protocol, self.refit, self.users, self.systems, asdict(self.limits)]
@@ -137,11 +139,11 @@ def _kept(task: Task, root: Path, make: Callable[[Index | None], Index]) -> Inde
         old = indexes.load(root)
     except NotReady:
         old = None
-    if old is not None and mark.is_file() and mark.read_text(encoding="utf-8") == task.fingerprint():
+    if old is not None and mark.is_file() and mark.read_text(encoding="utf-8") == task.fingerprint:
         return old
     mark.unlink(missing_ok=True)
     made = indexes.write(root, make(old if task.embedder is not None else None))
-    mark.write_text(task.fingerprint(), encoding="utf-8")
+    mark.write_text(task.fingerprint, encoding="utf-8")
     return made
 
 
@@ -176,7 +178,7 @@ def _harder(
 def _resumed(task: Task, out: Path) -> Path:
     """The folder of finished pieces, emptied unless they belong to this very task."""
     mark, parts = out / "run.json", out / "parts"
-    same = json.dumps({"task": task.fingerprint()})
+    same = json.dumps({"task": task.fingerprint})
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not mark.is_file() or mark.read_text(encoding="utf-8") != same:
@@ -221,7 +223,7 @@ def _facts(task: Task, index: Index, table: pl.DataFrame) -> dict[str, Any]:
         "embedder": task.embedder_name,
         "candidates before the fusion": round(float(first["candidates"].mean()), 1),  # type: ignore[arg-type]
         "recall of the candidates": round(float(first["recalled"].mean()), 4),  # type: ignore[arg-type]
-        "learned ranker": index.manifest.fusion["no_ranker"] or "fitted",
+        "learned ranker": index.manifest.fusion["no_ranker"] or index.no_ranker or "fitted",
         "held-out likes learned from": json.dumps(index.manifest.fusion["fitted_on"]),
         "duetto": VERSION,
     }

@@ -11,6 +11,7 @@ from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from duetto.evals.metrics import METRICS, label_ranks
 from duetto.tools.crowd import Crowd, CrowdSettings, Taste, events_matrix
 from duetto.tools.histories import Histories, History
 
@@ -38,20 +39,17 @@ class Baselines:
     def _als(self) -> Crowd:
         """Of two settings the one that ranks the last training event better, so that the baseline is not a straw man."""
         cut = np.where(np.diff(self.histories.indptr) >= 3, 1, 0)
-        inner = self.histories.cut(cut).positives(self.items)
+        inner = self.histories.cut(cut)
         people = np.random.default_rng(0).permutation(np.flatnonzero(cut))[:VALIDATED_ON]
-        before, targets = _before(self.histories, people), [int(self.histories.at(int(person)).rows[-1]) for person in people]
+        before = [inner.at(int(person)) for person in people]
+        targets = self.histories.rows[self.histories.indptr[people + 1] - 1].astype(np.int64)
 
-        def rank(settings: CrowdSettings) -> float:
-            scores = _whole(Crowd.fit(inner, settings), before)
-            scores[
-                np.repeat(np.arange(len(before)), [len(h) for h in before]), np.concatenate([h.rows for h in before])
-            ] = -np.inf
-            above = (scores > scores[np.arange(len(targets)), targets][:, None]).sum(axis=1)
-            return float(np.where(above < 10, 1 / np.log2(above + 2), 0).mean())
+        def quality(settings: CrowdSettings) -> float:
+            scores = _whole(Crowd.fit(inner.positives(self.items), settings), before)
+            return float(METRICS["ndcg@10"](label_ranks(scores, before, targets)[0]).mean())
 
         settings = [replace(s, factors=max(1, min(s.factors, self.items // 2))) for s in ALS]
-        return Crowd.fit(self._taken, max(settings, key=rank) if len(people) else settings[0])
+        return Crowd.fit(self._taken, max(settings, key=quality) if len(people) else settings[0])
 
     def als(self, histories: list[History]) -> Floats:
         return _whole(self._als, histories)
@@ -87,11 +85,6 @@ class Baselines:
 
     def _all(self, histories: list[History]) -> sp.csr_matrix:
         return events_matrix([_flat(history) for history in histories], self.items)
-
-
-def _before(histories: Histories, people: NDArray[np.int64]) -> list[History]:
-    whole = [histories.at(int(person)) for person in people]
-    return [History(h.rows[:-1], h.disliked[:-1], known=True) for h in whole]
 
 
 def _flat(history: History) -> Taste:

@@ -15,6 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from duetto.tools.histories import History
+
 Ranks = NDArray[np.int64]
 Lists = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -54,6 +56,33 @@ def shown(top: pl.Series, k: int = SHOWN) -> Lists:
     """The first k rows of each list of `top`, shape (cases, k); a shorter list ends in -1."""
     padded = top.list.gather(list(range(k)), null_on_oob=True).explode(empty_as_null=False, keep_nulls=False)
     return padded.fill_null(-1).to_numpy().astype(np.int64).reshape(len(top), k)
+
+
+def label_ranks(
+    scores: NDArray[np.float32], histories: list[History], labels: NDArray[np.int64]
+) -> tuple[Ranks, list[NDArray[np.int64]]]:
+    """Each label's place among all items the person does not have, from 0, and the first 20 of them, best first.
+
+    Ties stand in catalogue order, in both. Shape (people,), and at most 20 rows for each person.
+    """
+    scores = scores.astype(np.float32, copy=True)
+    lengths = [len(history) for history in histories]
+    people = np.arange(len(histories))
+    scores[np.repeat(people, lengths), np.concatenate([history.rows for history in histories])] = -np.inf
+    own = scores[people, labels][:, None]
+    before = np.arange(scores.shape[1]) < labels[:, None]
+    ranks = ((scores > own) | ((scores == own) & before)).sum(axis=1)
+    return ranks, [_first(row, 20) for row in scores]
+
+
+def _first(scores: NDArray[np.float32], most: int) -> NDArray[np.int64]:
+    if len(scores) > most:
+        least = np.partition(scores, -most)[-most]
+        rows = np.flatnonzero(scores >= least)
+    else:
+        rows = np.arange(len(scores))
+    rows = rows[scores[rows] > -np.inf]
+    return rows[np.argsort(-scores[rows], kind="stable")][:most]
 
 
 def coverage(lists: Lists, items: int) -> float:

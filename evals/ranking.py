@@ -3,7 +3,7 @@
 The batches go through the functions that a turn of the graph goes through, so that what is measured is what is served.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from duetto.evals.metrics import label_ranks
 from duetto.evals.split import Case
 from duetto.evals.subject import Subject
-from duetto.evals.systems import SYSTEMS, Batch, in_batches, label_ranks
+from duetto.evals.systems import SYSTEMS, Batch
 from duetto.tools.practice import Queries
+from duetto.tools.progress import Advance
 from duetto.tools.single_thread import single_thread
 
 BATCH_FLOATS = 24_000_000  # of z-scores a worker holds
 WORKERS = 2
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Played:
 
 
 def play(
-    subject: Subject, played: Played, systems: tuple[str, ...], parts: Path | None = None, advance: Advance = lambda done: None
+    subject: Subject, played: Played, systems: tuple[str, ...], parts: Path | None = None, advance: Advance | None = None
 ) -> pl.DataFrame:
     """A row per system and case (see `duetto.evals.summary.summarise`), with how many candidates there were before the
     fusion (`candidates`) and whether the label was among them (`recalled`).
@@ -56,9 +57,10 @@ def play(
     _batch(subject, replace(played, cases=played.cases[:1]), systems, slice(0, 1))  # fits the baselines before the workers start
     tables = []
     with single_thread(), ThreadPoolExecutor(WORKERS) as pool:
-        for table in pool.map(batch, in_batches(len(played.cases), size)):
+        for table in pool.map(batch, _batches(len(played.cases), size)):
             tables.append(table)
-            advance(table.height // len(systems))
+            if advance is not None:
+                advance(table.height // len(systems))
     return pl.concat(tables)
 
 
@@ -82,3 +84,8 @@ def _batch(subject: Subject, played: Played, systems: tuple[str, ...], span: sli
         ranked = {"rank": ranks, "top": pl.Series([rows.tolist() for rows in top], dtype=pl.List(pl.Int32))}
         frames.append(pl.DataFrame({"system": [system] * len(some), **about, **ranked}))
     return pl.concat(frames)
+
+
+def _batches(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, min(count, start + size))

@@ -14,8 +14,8 @@ from duetto.evals.statistics import interval
 from duetto.evals.subject import Subject, with_crowd
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.histories import Histories, History
-from duetto.tools.indexing import Progress
 from duetto.tools.practice import Queries
+from duetto.tools.progress import Progress
 
 Section = dict[str, Any]
 HARD = ("popularity", "als", "semantic", "co-occurrence", "crowd", "adaptive", "learned")

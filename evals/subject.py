@@ -12,10 +12,9 @@ from duetto.tools.fusion import Weights
 from duetto.tools.histories import Histories
 from duetto.tools.index import Index
 from duetto.tools.indexing import fit_crowd
-from duetto.tools.language_voice import TEXTS
+from duetto.tools.opened import opened
 from duetto.tools.ranker import Ranker
 from duetto.tools.signals import Signals
-from duetto.tools.vector_store import FaissStore
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,7 @@ class Subject:
 def subject_of(index: Index, embedder: Embeddings | None, limits: Limits) -> Subject:
     """An index as it is served."""
     used: Embeddings = embedder or index.lsa  # type: ignore[assignment]
-    store = FaissStore(index.catalogue, index.vectors, used, limits, index.graph)
-    box = Toolbox(index.catalogue, index.histories, store, used, index.words.warm(), index.crowd.warm(), limits)
-    signals = Signals(index.catalogue, index.features, index.crowd, tuple(TEXTS)).warm()
+    box, signals = opened(index, used, limits)
     return Subject(box, signals, index.weights, index.ranker, Baselines(index.histories, len(index.catalogue)))
 
 

@@ -3,7 +3,7 @@
 To add one, write one function and give it a line in SYSTEMS.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from duetto.tools.duet import popular
 from duetto.tools.fusion import Evidence, rank
 from duetto.tools.histories import History
 from duetto.tools.language_voice import TEXTS
-from duetto.tools.practice import Queries, turns
+from duetto.tools.practice import Queries, joined
 from duetto.tools.vector_store import Rows
 
 Scores = NDArray[np.float32]
@@ -45,14 +45,17 @@ class Batch:
     @cached_property
     def texts(self) -> Scores:
         """Cosines of each history with every item by span, shape (texts, people, items)."""
-        cosines = self.subject.box.voice.own_cosines(self.histories)
-        if cosines is None:
+        if self._near is None:
             raise BadInput("cannot score a catalogue this large with text alone: leave the system out with --systems")
-        return cosines.transpose(1, 0, 2)
+        return self._near.transpose(1, 0, 2)
+
+    @cached_property
+    def _near(self) -> Scores | None:
+        return self.subject.box.voice.own_cosines(self.histories)
 
     @cached_property
     def evidence(self) -> list[tuple[Rows, Evidence]]:
-        return list(turns(self.subject.box, self.subject.signals, self.histories, self.queries, self.asked))
+        return list(joined(self.subject.box, self.subject.signals, self.histories, self.z, self._near, self.queries, self.asked))
 
     def source(self, name: str) -> Scores:
         """One source of the crowd, shape (people, items)."""
@@ -150,33 +153,3 @@ SYSTEMS: dict[str, Callable[[Batch], Scores]] = {
 
 
 DEFAULT = tuple(name for name in SYSTEMS if name != "retrieval")  # it has nothing to say without a request
-
-
-def label_ranks(scores: Scores, histories: list[History], labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[Rows]]:
-    """Each label's place among all items the person does not have, from 0, and the first 20 of them, best first.
-
-    Ties stand in catalogue order, in both. Shape (people,), and at most 20 rows for each person.
-    """
-    scores = scores.astype(np.float32, copy=True)
-    lengths = [len(history) for history in histories]
-    people = np.arange(len(histories))
-    scores[np.repeat(people, lengths), np.concatenate([history.rows for history in histories])] = -np.inf
-    own = scores[people, labels][:, None]
-    before = np.arange(scores.shape[1]) < labels[:, None]
-    ranks = ((scores > own) | ((scores == own) & before)).sum(axis=1)
-    return ranks, [_first(row, 20) for row in scores]
-
-
-def _first(scores: Scores, most: int) -> Rows:
-    if len(scores) > most:
-        least = np.partition(scores, -most)[-most]
-        rows = np.flatnonzero(scores >= least)
-    else:
-        rows = np.arange(len(scores))
-    rows = rows[scores[rows] > -np.inf]
-    return rows[np.argsort(-scores[rows], kind="stable")][:most]
-
-
-def in_batches(count: int, size: int) -> Iterator[slice]:
-    for start in range(0, count, size):
-        yield slice(start, min(count, start + size))

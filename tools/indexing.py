@@ -1,11 +1,10 @@
 """From a catalogue and a log to an index in memory; the long steps report their progress."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -21,29 +20,14 @@ from duetto.tools.embedding import Vectors, embed_items
 from duetto.tools.features import Features
 from duetto.tools.histories import Histories
 from duetto.tools.index import FORMAT, Index, Manifest, text_hashes
-from duetto.tools.language_voice import TEXTS
 from duetto.tools.lsa import Lsa
 from duetto.tools.practice import Messages, held_out, learn, newest_events
+from duetto.tools.progress import Progress, Silence
 from duetto.tools.relations import fit_relations
 from duetto.tools.signals import Signals
 from duetto.tools.vector_store import FaissStore, hnsw
 from duetto.tools.words import Words
 from duetto.version import VERSION
-
-Advance = Callable[[int], None]
-
-
-class Progress(Protocol):
-    """Told of each long step: its name, how much there is to do, and each piece done."""
-
-    def stage(self, name: str, total: int) -> Advance: ...
-
-
-class Silence:
-    """Progress that nobody watches."""
-
-    def stage(self, name: str, total: int) -> Advance:
-        return lambda done: None
 
 
 @dataclass
@@ -94,15 +78,15 @@ def make_index(
         features, words = Features.of(catalogue), Words.fit(texts)
     used: Embeddings = embedder or lsa  # type: ignore[assignment]
     newest = newest_events(histories, limits)
-    people = held_out(histories, newest)
+    people, before = held_out(histories, newest), histories.cut(newest)
     with clock.time("inner crowd"):
         advance = progress.stage("fitting the crowd", 2)
-        inner = fit_crowd(histories.cut(newest), len(catalogue), limits)
+        inner = fit_crowd(before, len(catalogue), limits)
         advance(1)
     with clock.time("learning"):
         store = FaissStore(catalogue, vectors, used, limits, graph)
-        box = Toolbox(catalogue, histories.cut(newest), store, used, words, inner, limits)
-        learned = learn(box, Signals(catalogue, features, inner, tuple(TEXTS)), people, messages, progress.stage)
+        box = Toolbox(catalogue, before, store, used, words, inner, limits)
+        learned = learn(box, Signals(catalogue, features, inner), people, messages, progress)
     with clock.time("crowd"):
         crowd = fit_crowd(histories, len(catalogue), limits)
         advance(1)

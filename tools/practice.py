@@ -3,7 +3,7 @@
 Everything they are scored with is fitted without them. They teach the weights of the parts and the learned ranker.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,22 +18,18 @@ from duetto.tools.fit_weights import fit
 from duetto.tools.fusion import DEFAULTS, Evidence, Weights, rank, with_learned
 from duetto.tools.histories import Histories, History
 from duetto.tools.language_voice import TEXTS
+from duetto.tools.progress import Advance, Progress, Silence
 from duetto.tools.ranker import Lesson, Ranker, available
 from duetto.tools.signals import Signals
 from duetto.tools.single_thread import single_thread
 from duetto.tools.vector_store import FaissStore
 from duetto.tools.words import Words
 
-Advance = Callable[[int], None]
-Stage = Callable[[str, int], Advance]
 Rows = NDArray[np.int64]
+Floats = NDArray[np.float32]
 Messages = dict[int, str]  # what somebody who looks for this row might say
 Queries = tuple[str, ...]
 CHUNK_FLOATS = 32_000_000  # of z-scores held at once
-
-
-def _unwatched(name: str, total: int) -> Advance:
-    return lambda done: None
 
 
 @dataclass(frozen=True)
@@ -73,18 +69,25 @@ def turns(
     """
     size = max(1, CHUNK_FLOATS // ((len(box.crowd.sources) + len(TEXTS)) * len(box.catalogue)))
     for start in range(0, len(histories), size):
-        part = histories[start : start + size]
-        wanted = queries[start : start + size] if queries is not None else [()] * len(part)
-        texts = [text for own in wanted for text in own]
-        vectors = embed_queries(box.embedder, texts) if texts else np.zeros((0, 1), np.float32)
-        ends = np.cumsum([0, *(len(own) for own in wanted)])
-        z, near = box.crowd.hear(part), box.voice.own_cosines(part)
-        for i, history in enumerate(part):
-            keep = box.eligible(history, None)
-            chosen = Chosen() if history.disliked.all() else choose(z[:, i], box.crowd.by_part, keep, box.limits.candidates)
-            searched = vectors[ends[i] : ends[i + 1]]
-            heard = box.voice.listen(tuple(wanted[i]), searched, history, keep, None if near is None else near[i])
-            yield join(box.voice, heard, chosen, history, asked and len(wanted[i]) > 0, signals)
+        some, wanted = histories[start : start + size], None if queries is None else queries[start : start + size]
+        yield from joined(box, signals, some, box.crowd.hear(some), box.voice.own_cosines(some), wanted, asked)
+
+
+def joined(
+    box: Toolbox, signals: Signals | None, histories: list[History], z: Floats, near: Floats | None,
+    queries: list[Queries] | None, asked: bool,
+) -> Iterator[tuple[Rows, Evidence]]:  # fmt: skip
+    """`turns` of people whom the crowd (`hear`, `z`) and the language voice (`own_cosines`, `near`) have heard."""
+    wanted = queries if queries is not None else [()] * len(histories)
+    texts = [text for own in wanted for text in own]
+    vectors = embed_queries(box.embedder, texts) if texts else np.zeros((0, 1), np.float32)
+    ends = np.cumsum([0, *(len(own) for own in wanted)])
+    for i, history in enumerate(histories):
+        keep = box.eligible(history, None)
+        chosen = Chosen() if history.disliked.all() else choose(z[:, i], box.crowd.by_part, keep, box.limits.candidates)
+        searched = vectors[ends[i] : ends[i + 1]]
+        heard = box.voice.listen(tuple(wanted[i]), searched, history, keep, None if near is None else near[i])
+        yield join(box.voice, heard, chosen, history, asked and len(wanted[i]) > 0, signals)
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,9 @@ class Learned:
     note: str
 
 
-def learn(box: Toolbox, signals: Signals, people: list[HeldOut], messages: Messages | None, stage: Stage = _unwatched) -> Learned:
+def learn(
+    box: Toolbox, signals: Signals, people: list[HeldOut], messages: Messages | None, progress: Progress | None = None
+) -> Learned:
     """Fits the weights and the ranker. `box` and `signals` must know nothing of what `people` hold out.
 
     A sixth of the people, at most `limits.tuning_people`, are kept from the ranker: one half of them fits the weights and
@@ -109,7 +114,7 @@ def learn(box: Toolbox, signals: Signals, people: list[HeldOut], messages: Messa
     of the item's text for the practice. Without queries the weights of a request stay the defaults: clauses cut out of a
     description are no requests, and weights fitted on them were worse than the defaults on real ones.
     """
-    limits = box.limits
+    limits, progress = box.limits, progress or Silence()
     everyone = np.random.default_rng(0).permutation(np.unique([turn.person for turn in people]))
     if len(everyone) < limits.tuning_least:
         note = f"the log has {len(everyone)} people to learn from, and {limits.tuning_least} are needed"
@@ -118,7 +123,7 @@ def learn(box: Toolbox, signals: Signals, people: list[HeldOut], messages: Messa
     kept_back, judges = set(back.tolist()), set(back[::2].tolist())
     tuning = _some([turn for turn in people if turn.person in kept_back], limits.tuning_turns)
     lessons = _some([turn for turn in people if turn.person not in kept_back], limits.ranker_turns)
-    advance = stage("learning from held-out likes", len(tuning) + len(lessons))
+    advance = progress.stage("learning from held-out likes", len(tuning) + len(lessons))
     coefficients, fitted_on = dict(DEFAULTS), {}
     with single_thread():
         practised = list(_practised(box, signals, tuning, advance))
@@ -139,7 +144,7 @@ def learn(box: Toolbox, signals: Signals, people: list[HeldOut], messages: Messa
     coefficients["silent"], fitted_on["silent"] = fit(everybody, "silent"), len(everybody)
     asking, asked_box = _asking(box, tuning, messages)
     spoken: list[Queries] = [(message,) for _, message in asking]
-    advance = stage("learning from requests", len(asking)) if asking else advance
+    advance = progress.stage("learning from requests", len(asking)) if asking else advance
     with single_thread():
         answered = list(_practised(asked_box, signals, [turn for turn, _ in asking], advance, spoken))
     if len(answered) >= max(1, least):

@@ -13,6 +13,7 @@ from duetto.tools.crowd import newest
 from duetto.tools.crowd_voice import CrowdVoice
 from duetto.tools.features import WORDS, Features
 from duetto.tools.histories import History
+from duetto.tools.language_voice import TEXTS
 
 Floats = NDArray[np.float32]
 NUMBERS = 4  # number columns of the catalogue that are compared with the history
@@ -27,7 +28,7 @@ class Signals:
     catalogue: Catalogue
     features: Features
     crowd: CrowdVoice
-    texts: tuple[str, ...]
+    texts: tuple[str, ...] = tuple(TEXTS)
 
     @cached_property
     def parts(self) -> dict[str, str]:

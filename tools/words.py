@@ -22,6 +22,7 @@ class Words:
         if vocabulary:
             self._tfidf = _vectorizer(vocabulary)
             self._tfidf.idf_ = idf
+            self._words = self._tfidf.build_analyzer()
 
     @classmethod
     def fit(cls, texts: Sequence[str]) -> "Words":
@@ -49,8 +50,7 @@ class Words:
         if not self.vocabulary:
             return sp.csr_matrix((len(texts), 0), dtype=np.float32)
         weights = self._tfidf.transform(texts)
-        tokens = self._tfidf.build_analyzer()
-        strange = [len({word for word in tokens(text) if word not in self.vocabulary}) for text in texts]
+        strange = [len({word for word in self._words(text) if word not in self.vocabulary}) for text in texts]
         length = np.asarray(weights.multiply(weights).sum(axis=1)).ravel() + np.array(strange) * self.idf.max() ** 2
         return (sp.diags((1 / np.sqrt(np.maximum(length, 1e-9))).astype(np.float32)) @ weights).tocsr()
 

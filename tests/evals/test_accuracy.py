@@ -12,10 +12,11 @@ import pytest
 from duetto.errors import BadInput
 from duetto.evals import accuracy, sections
 from duetto.evals.accuracy import Task, evaluate
+from duetto.evals.metrics import label_ranks
 from duetto.evals.ranking import Played, play
 from duetto.evals.split import cases, leave_one_out
 from duetto.evals.subject import Subject, subject_of, unrefitted
-from duetto.evals.systems import DEFAULT, SYSTEMS, Batch, label_ranks
+from duetto.evals.systems import DEFAULT, SYSTEMS, Batch
 from duetto.limits import Limits
 from duetto.tools import sample
 from duetto.tools.catalogue import Catalogue
@@ -167,7 +168,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_another_task_in_the_same_folder_starts_anew(tmp_path: Path) -> None:
     evaluate(task(users=30), tmp_path)
     assert evaluate(task(), tmp_path)["facts"]["cases"] == 40
-    assert task().fingerprint() != task(log=LOG.head(LOG.height - 1)).fingerprint()
+    assert task().fingerprint != task(log=LOG.head(LOG.height - 1)).fingerprint
 
 
 @pytest.mark.parametrize(

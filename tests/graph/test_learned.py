@@ -14,7 +14,7 @@ from duetto.tools import index as indexes
 from duetto.tools.fusion import rank
 from duetto.tools.index import Index
 from duetto.tools.practice import turns
-from duetto.wiring import open_graph, signals, toolbox
+from duetto.wiring import open_graph, parts
 from tests.tools.eras import era_index
 from tests.tools.films import film_index
 
@@ -40,8 +40,8 @@ def served(index: Path | str, turn: TurnInput, settings: Settings | None = None,
 
 def ranked_in_a_batch(index: Index, people: list[str], settings: Settings) -> list[list[str | int]]:
     """The ten best of each, as evaluation ranks them."""
-    box, reads = toolbox(index, settings), signals(index) if index.ranker is not None else None
-    found = []
+    box, signals = parts(index, settings)
+    reads, found = signals if index.ranker is not None else None, []
     for rows, evidence in turns(box, reads, [index.histories.of_user(user) for user in people]):
         best = rows[rank(evidence, index.weights, box.limits, index.ranker).order[:10]]
         found.append([index.catalogue.ids[row] for row in best])

@@ -15,7 +15,7 @@ from tests.tools.films import film_index, toolbox
 
 BOX = toolbox()
 ANN = BOX.history("ann", [], [])
-SIGNALS = Signals(BOX.catalogue, film_index().features, BOX.crowd, tuple(TEXTS))
+SIGNALS = Signals(BOX.catalogue, film_index().features, BOX.crowd)
 SILENT = Heard((), (), (), np.zeros(0, np.int64), np.zeros(0, np.int64), {}, {}, {})
 
 

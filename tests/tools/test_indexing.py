@@ -11,7 +11,8 @@ from duetto.limits import Limits
 from duetto.tools import index as indexes
 from duetto.tools.crowd import CrowdSettings
 from duetto.tools.fusion import DEFAULTS
-from duetto.tools.indexing import Advance, make_index
+from duetto.tools.indexing import make_index
+from duetto.tools.progress import Advance
 from duetto.tools.relations import fit_relations
 from tests.tools.eras import SMALL, era_index
 from tests.tools.films import films, indexed, log, people

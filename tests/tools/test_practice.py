@@ -19,7 +19,6 @@ from duetto.tools.features import Features
 from duetto.tools.fusion import DEFAULTS, Evidence, Weights, rank
 from duetto.tools.histories import NOBODY, Histories
 from duetto.tools.indexing import fit_crowd
-from duetto.tools.language_voice import TEXTS
 from duetto.tools.practice import HeldOut, Learned, held_out, learn, newest_events, requests, turns
 from duetto.tools.signals import Signals
 from duetto.tools.vector_store import FaissStore
@@ -59,7 +58,7 @@ def inner(
     store = FaissStore(items, embed_items(Hashed(64), texts, 32), embedder, limits)
     crowd = crowd or fit_crowd(cut, len(items), limits)
     box = Toolbox(items, cut, store, embedder, Words.fit(texts), crowd, limits)
-    return box, Signals(items, Features.of(items), crowd, tuple(TEXTS))
+    return box, Signals(items, Features.of(items), crowd)
 
 
 def taught(

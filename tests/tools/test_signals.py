@@ -37,7 +37,7 @@ ROWS = np.arange(ITEMS)
 
 def signals(table: pl.DataFrame = TABLE) -> Signals:
     catalogue = Catalogue.of(table)
-    return Signals(catalogue, Features.of(catalogue), CROWD, tuple(TEXTS))
+    return Signals(catalogue, Features.of(catalogue), CROWD)
 
 
 def z_scores(seed: int = 0, rows: int = ITEMS) -> NDArray[np.float32]:
