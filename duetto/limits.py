@@ -40,7 +40,6 @@ class Limits:
     rrf_constant: int = 60
     attention_heads: int = 4
     attention_temperature: float = 0.1
-    variety: float = 0.1  # what `learned` takes off for each deviation of likeness to the history's texts, see `fusion.rank`
     diversity: float = 0.0  # MMR's 1 - lambda: 0 ranks by score alone
 
     # what `build` learns from
@@ -54,6 +53,8 @@ class Limits:
     ranker_patience: int = 60
     ranker_leaves: int = 15
     ranker_rate: float = 0.1
+    variety: float = 0.1  # see `fusion.Weights`; kept where it costs little
+    variety_cost: float = 0.01  # of NDCG@10, at most, on people the ranker has not seen
 
     # files
     unknown_share: float = 0.20

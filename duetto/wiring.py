@@ -199,9 +199,13 @@ def build_index(
     try:
         made = _made(catalogue, log.table, enrichment, embedder, chosen, root, settings, strict, log.repeated, progress)
     except OpenAIError as error:
-        what = type(error).__name__  # the text may quote the key
-        raise NotReady(f"the embedder {embedder} did not answer ({what}): check its server and key, and build again") from error
+        raise _unanswered(embedder, error) from error
     return indexes.write(root, made)
+
+
+def _unanswered(embedder: str, error: OpenAIError) -> NotReady:
+    what = type(error).__name__  # the text may quote the key
+    return NotReady(f"the embedder {embedder} did not answer ({what}): check its server and key, and try again")
 
 
 def evaluate_ranking(
@@ -229,7 +233,10 @@ def evaluate_ranking(
         requests=None if requests is None else tables.read_descriptions(requests),
         recordings=() if recordings is None else tables.read_recordings(recordings),
     )
-    return accuracy.evaluate(task, output, progress)
+    try:
+        return accuracy.evaluate(task, output, progress)
+    except OpenAIError as error:
+        raise _unanswered(embedder, error) from error
 
 
 def build_sample(settings: Settings, progress: Progress | None = None) -> Path:

@@ -20,7 +20,7 @@ from duetto import version
 from duetto.errors import BadInput, NotReady
 from duetto.evals import sections
 from duetto.evals.ranking import Played, play
-from duetto.evals.report import write_report
+from duetto.evals.report import require, write_report
 from duetto.evals.split import Case, Split, cases, leave_one_out, temporal
 from duetto.evals.subject import Subject, subject_of, unrefitted
 from duetto.evals.summary import summarise
@@ -85,7 +85,15 @@ def evaluate(task: Task, out: Path, progress: Progress | None = None) -> dict[st
 
     Raises BadInput for input that cannot be evaluated, NotReady when the folder cannot be written.
     """
-    progress, stages = progress or Silence(), Stages()
+    require()
+    try:
+        return _evaluated(task, out, progress or Silence())
+    except OSError as error:
+        raise NotReady(f"could not write to {out}: {error.strerror or error}; name another folder with --out") from error
+
+
+def _evaluated(task: Task, out: Path, progress: Progress) -> dict[str, Any]:
+    stages = Stages()
     split = PROTOCOLS[task.protocol](task.log)
     known = split.labels["item_id"].cast(pl.String).is_in(task.items["item_id"].cast(pl.String).implode())
     if not known.any():
@@ -114,7 +122,7 @@ def evaluate(task: Task, out: Path, progress: Progress | None = None) -> dict[st
             told += sections.hardships(subject, found, _among(task, sections.HARD), parts, progress)
     elif task.protocol == "temporal":
         told += sections.strangers(table)
-    if task.recordings and not task.brief:
+    if task.recordings and task.protocol == "leave-one-out" and not task.brief:
         with stages.stage("recordings"):
             told += sections.recorded(subject, found, task.recordings, index.catalogue)
     if asked is not None and not task.brief:
@@ -179,14 +187,11 @@ def _resumed(task: Task, out: Path) -> Path:
     """The folder of finished pieces, emptied unless they belong to this very task."""
     mark, parts = out / "run.json", out / "parts"
     same = json.dumps({"task": task.fingerprint})
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if not mark.is_file() or mark.read_text(encoding="utf-8") != same:
-            shutil.rmtree(parts, ignore_errors=True)
-            mark.write_text(same, encoding="utf-8")
-        parts.mkdir(exist_ok=True)
-    except OSError as error:
-        raise NotReady(f"could not write to {out}: {error.strerror or error}; name another folder with --out") from error
+    out.mkdir(parents=True, exist_ok=True)
+    if not mark.is_file() or mark.read_text(encoding="utf-8") != same:
+        shutil.rmtree(parts, ignore_errors=True)
+        mark.write_text(same, encoding="utf-8")
+    parts.mkdir(exist_ok=True)
     return parts
 
 
@@ -208,6 +213,8 @@ def _liked(subject: Subject) -> "np.ndarray[Any, np.dtype[np.int64]]":
 
 
 def _protocol(task: Task) -> str:
+    if task.protocol == "temporal":
+        return "temporal, full ranking of the catalogue, fitted on the first 80% of the log's time"
     fit = "the crowd refitted on all but the labels" if task.refit else "the crowd fitted without labels and validation"
     return f"{task.protocol}, full ranking of the catalogue, {fit}"
 

@@ -11,6 +11,7 @@ from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from duetto.errors import BadInput
 from duetto.evals.metrics import METRICS, label_ranks
 from duetto.tools.crowd import Crowd, CrowdSettings, Taste, events_matrix
 from duetto.tools.histories import Histories, History
@@ -18,6 +19,7 @@ from duetto.tools.histories import Histories, History
 Floats = NDArray[np.float32]
 NEIGHBOURS = 200
 EASE_RIDGE = 500.0
+EASE_ITEMS = 20_000  # it inverts a dense items x items matrix
 ALS = (
     CrowdSettings(factors=128, regularization=10.0, alpha=1.0),
     CrowdSettings(factors=512, regularization=1.0, alpha=10.0),
@@ -73,6 +75,8 @@ class Baselines:
     @cached_property
     def _ease(self) -> Floats:
         """Steck, Embarrassingly shallow autoencoders (2019), shape (items, items)."""
+        if self.items > EASE_ITEMS:
+            raise BadInput(f"cannot fit ease to {self.items:,} items, at most {EASE_ITEMS:,}: leave it out with --systems")
         gram = (self._taken.T @ self._taken).toarray().astype(np.float32)
         gram[np.diag_indices(self.items)] += EASE_RIDGE
         inverse = scipy.linalg.inv(gram, overwrite_a=True, check_finite=False)

@@ -7,6 +7,7 @@ A report is {"dataset", "protocol", "facts": {name: text or number}} with "syste
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,17 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     _write(folder / "report.html", html(report))
 
 
+def require() -> None:
+    """Raises NotReady where the page cannot be made."""
+    if any(find_spec(package) is None for package in ("jinja2", "matplotlib")):
+        raise NotReady("writing report.html needs Jinja2 and matplotlib: run `pip install 'duetto[evals]'`")
+
+
 def html(report: dict[str, Any]) -> str:
     """The page; every value in it is escaped."""
-    try:
-        import jinja2
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise NotReady("writing report.html needs Jinja2 and matplotlib: run `pip install 'duetto[evals]'`") from error
+    require()
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,

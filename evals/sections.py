@@ -50,13 +50,13 @@ def hardships(subject: Subject, found: list[Case], systems: tuple[str, ...], par
         table = play(subject, Played(cut), systems, parts / f"short-{events}", progress.stage(f"{events} events", len(cut)))
         rows += [[events, *row] for row in _rows(table)]
     if rows:
-        text = f"{len(long):,} people of whom only the newest events are known."
+        text = f"{len(long):,} people with {max(SHORT)} or more events, of whom only the newest are known."
         told.append({"title": "People with few items", "text": text, "columns": ["events", "system", *SHOWN], "rows": rows})
     noisy = [replace(case, history=_noisy(case, len(subject.box.catalogue), rng)) for case in some]
     table = play(subject, Played(noisy), systems, parts / "noise", progress.stage("noise", len(noisy)))
     clean = play(subject, Played(some), systems, parts / "clean", progress.stage("the same people without noise", len(some)))
     rows = [["none", *row] for row in _rows(clean)] + [["10%", *row] for row in _rows(table)]
-    text = f"A tenth of each history is replaced by random items, for {len(some):,} people."
+    text = f"A tenth of each history, at least one item, is replaced by random items, for {len(some):,} people."
     told.append({"title": "Noise in histories", "text": text, "columns": ["noise", "system", *SHOWN], "rows": rows})
     return [*told, _cold_items(subject, found, systems, parts, progress)]
 
@@ -195,6 +195,8 @@ def recorded(subject: Subject, found: list[Case], recordings: tuple[dict[str, An
                 rows.append([system, group, int(chosen.sum()), metric, float(of(before[chosen]).mean()), *told])
     columns = ["system", "history", "n", "metric", "without", "difference", "low", "high"]
     text = f"{len(pairs)} people with a recorded language voice, next item, no message; differences are with minus without."
+    if unknown := len(recordings) - len(pairs):
+        text += f" {unknown} recorded people are not among those evaluated."
     return [
         _section("Recorded queries", with_them, "Each system with the recorded queries."),
         {"title": "What the recorded language voice changes", "text": text, "columns": columns, "rows": rows},

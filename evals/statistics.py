@@ -1,7 +1,7 @@
 """How sure the numbers are: bootstrap intervals, paired tests, and Holm's correction for many of them.
 
 Two systems are compared case by case, on differences: `interval(ours - theirs)` is the paired bootstrap interval.
-Cases are taken as independent.
+People are taken as independent, the cases of one person are not.
 """
 
 from typing import NamedTuple
@@ -25,11 +25,15 @@ class Interval(NamedTuple):
     high: Values
 
 
-def interval(values: Values, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+def interval(values: Values, resamples: int = RESAMPLES, seed: int = 0, people: NDArray[np.int64] | None = None) -> Interval:
     """Mean of each column of `values` (cases, columns) with its 95% percentile bootstrap interval (Efron 1979).
 
-    Every column sees the same resamples: how often each case was drawn, times the values, as one matrix product.
+    `people` (cases,) numbers whose case each is, from 0: people are drawn, with all their cases; without it each case is
+    somebody else's. Every column sees the same resamples: how often each was drawn, times the values, as one matrix product.
     """
+    means_of_all = values.mean(axis=0)
+    sizes = np.ones(len(values)) if people is None else np.bincount(people).astype(np.float64)
+    values = values if people is None else sums(values, people)
     cases = len(values)
     rng = np.random.default_rng(seed)
     means = np.empty((resamples, values.shape[1]))
@@ -38,9 +42,17 @@ def interval(values: Values, resamples: int = RESAMPLES, seed: int = 0) -> Inter
         rows = min(chunk, resamples - start)
         drawn = rng.integers(cases, size=(rows, cases)) + cases * np.arange(rows)[:, None]
         times = np.bincount(drawn.ravel(), minlength=rows * cases).reshape(rows, cases)
-        means[start : start + rows] = times.astype(np.float64) @ values / cases
+        drawn_times = times.astype(np.float64)
+        means[start : start + rows] = drawn_times @ values / (drawn_times @ sizes)[:, None]
     low, high = np.percentile(means, [50 - LEVEL / 2, 50 + LEVEL / 2], axis=0)
-    return Interval(values.mean(axis=0), low, high)
+    return Interval(means_of_all, low, high)
+
+
+def sums(values: Values, people: NDArray[np.int64]) -> Values:
+    """The sum of each person's rows, shape (people, columns)."""
+    summed = np.zeros((int(people.max()) + 1, values.shape[1]))
+    np.add.at(summed, people, values)
+    return summed
 
 
 def mcnemar(ours: Values, theirs: Values) -> float:

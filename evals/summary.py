@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from duetto.errors import BadInput
 from duetto.evals.metrics import METRICS, coverage, diversity, novelty, popularity, shown
-from duetto.evals.statistics import RESAMPLES, holm, interval, mcnemar, paired_t
+from duetto.evals.statistics import RESAMPLES, holm, interval, mcnemar, paired_t, sums
 
 COMPARED = {"hr@10": mcnemar, "ndcg@10": paired_t, "log_rank": paired_t}
 GROUPED = ("hr@10", "ndcg@10")
@@ -32,6 +32,7 @@ def summarise(
     ours = ours or list(tables)[-1]
     if ours not in tables:
         raise BadInput(f"cannot compare {ours!r} with the others: the systems are {', '.join(tables)}")
+    people = tables[ours]["user"].rank("dense").to_numpy().astype(np.int64) - 1
     lists = {name: shown(table["top"]) for name, table in tables.items()}
     measured: dict[str, Columns] = {
         name: {metric: of(table["rank"].to_numpy()) for metric, of in METRICS.items()}
@@ -44,10 +45,10 @@ def summarise(
     }
     return {
         "systems": {
-            name: _estimates(columns, resamples, seed) | {"coverage@10": {"mean": coverage(lists[name], catalogue_items)}}
+            name: _estimates(columns, people, resamples, seed) | {"coverage@10": {"mean": coverage(lists[name], catalogue_items)}}
             for name, columns in measured.items()
         },
-        "comparisons": _comparisons(measured, ours, resamples, seed),
+        "comparisons": _comparisons(measured, ours, people, resamples, seed),
         "groups": {group: _groups(tables[ours][column].to_numpy(), edges, measured) for group, (column, edges) in GROUPS.items()},
     }
 
@@ -62,21 +63,27 @@ def _tables(cases: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return tables
 
 
-def _estimates(columns: Columns, resamples: int, seed: int) -> dict[str, dict[str, float]]:
-    found = interval(np.column_stack(list(columns.values())), resamples, seed)
+def _estimates(columns: Columns, people: NDArray[np.int64], resamples: int, seed: int) -> dict[str, dict[str, float]]:
+    found = interval(np.column_stack(list(columns.values())), resamples, seed, people)
     return {
         metric: {"mean": float(mean), "low": float(low), "high": float(high)}
         for metric, mean, low, high in zip(columns, *found, strict=True)
     }
 
 
-def _comparisons(measured: dict[str, Columns], ours: str, resamples: int, seed: int) -> list[dict[str, Any]]:
+def _comparisons(
+    measured: dict[str, Columns], ours: str, people: NDArray[np.int64], resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    """People with several cases are compared by their sums, on which McNemar's test of hits does not apply."""
     pairs = [(metric, other) for other in measured if other != ours for metric in COMPARED]
     if not pairs:
         return []
     differences = np.column_stack([measured[ours][metric] - measured[other][metric] for metric, other in pairs])
-    p_values = [COMPARED[metric](measured[ours][metric], measured[other][metric]) for metric, other in pairs]
-    found = interval(differences, resamples, seed)
+    if len(np.unique(people)) < len(people):
+        p_values = [paired_t(summed, np.zeros(len(summed))) for summed in sums(differences, people).T]
+    else:
+        p_values = [COMPARED[metric](measured[ours][metric], measured[other][metric]) for metric, other in pairs]
+    found = interval(differences, resamples, seed, people)
     return [
         {"system": ours, "against": other, "metric": metric, "difference": float(difference), "low": float(low),
          "high": float(high), "p": p, "p_holm": corrected}

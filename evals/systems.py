@@ -22,7 +22,7 @@ from duetto.tools.practice import Queries, joined
 from duetto.tools.vector_store import Rows
 
 Scores = NDArray[np.float32]
-BELOW = 1e4  # what was no candidate stands below every candidate
+BELOW = 1e3  # what was no candidate stands below every candidate, near enough for float32 to keep its order
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from duetto.tools.lsa import Lsa
 from duetto.tools.ranker import Ranker
 from duetto.tools.words import Words
 
-FORMAT = 2
+FORMAT = 3
 KEPT_VERSIONS = 2
 RANKER = "ranker.txt"
 
@@ -214,7 +214,7 @@ def load(root: Path) -> Index:
         vectors=np.load(folder / "vectors.npy", allow_pickle=False),
         texts=np.load(folder / "texts.npy", allow_pickle=False),
         crowd=CrowdVoice(Crowd(factors, CrowdSettings(**manifest.crowd)), relations, standing),
-        weights=Weights(fusion["coefficients"], fusion["fitted_on"]),
+        weights=Weights(fusion["coefficients"], fusion["fitted_on"], fusion["variety"]),
         ranker=ranker,
         no_ranker=no_ranker,
         lsa=Lsa.load(folder) if manifest.embedder == "lsa" else None,

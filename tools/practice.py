@@ -124,7 +124,7 @@ def learn(
     tuning = _some([turn for turn in people if turn.person in kept_back], limits.tuning_turns)
     lessons = _some([turn for turn in people if turn.person not in kept_back], limits.ranker_turns)
     advance = progress.stage("learning from held-out likes", len(tuning) + len(lessons))
-    coefficients, fitted_on = dict(DEFAULTS), {}
+    coefficients, fitted_on, variety = dict(DEFAULTS), {}, 0.0
     with single_thread():
         practised = list(_practised(box, signals, tuning, advance))
     least = limits.tuning_least // 4
@@ -138,6 +138,9 @@ def learn(
     validation = {"adaptive": _ndcg(theirs, asked_of, weights, replace(limits, fusion="adaptive"), None)}
     if ranker is not None:
         validation["learned"] = _ndcg(theirs, asked_of, weights, replace(limits, fusion="learned"), ranker)
+        varied = _ndcg(theirs, asked_of, replace(weights, variety=limits.variety), replace(limits, fusion="learned"), ranker)
+        if limits.variety and varied >= (1 - limits.variety_cost) * validation["learned"]:
+            variety, validation["learned"] = limits.variety, varied
         if validation["learned"] <= validation["adaptive"]:
             ranker, note = None, "the learned ranker was not better than the adaptive weights on people it had not seen"
     everybody = ours + theirs
@@ -153,7 +156,7 @@ def learn(
         if ranker is not None:
             beside = [(with_learned(evidence, ranker), place) for evidence, place in asked]
             coefficients["asked_learned"], fitted_on["asked_learned"] = fit(beside, "asked_learned"), len(beside)
-    return Learned(Weights(coefficients, fitted_on), ranker, validation, note)
+    return Learned(Weights(coefficients, fitted_on, variety), ranker, validation, note)
 
 
 def _practised(

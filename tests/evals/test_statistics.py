@@ -58,6 +58,16 @@ def test_more_cases_than_are_weighed_at_a_time_still_get_an_interval() -> None:
     assert found.low[0] < 0.501 > found.mean[0]
 
 
+def test_people_are_drawn_with_all_their_cases() -> None:
+    """A person's cases alike: many of them tell no more than one."""
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(60, 1))
+    once, often = interval(own), interval(np.repeat(own, 20, axis=0), people=np.repeat(np.arange(60), 20))
+    assert (often.mean, often.low, often.high) == (pytest.approx(once.mean), pytest.approx(once.low), pytest.approx(once.high))
+    alone = interval(np.repeat(own, 20, axis=0))
+    assert alone.high - alone.low < 0.5 * (often.high - often.low)
+
+
 def test_an_interval_holds_the_truth_about_95_times_in_100() -> None:
     samples = np.random.default_rng(0).exponential(size=(150, 400))
     found = interval(samples, resamples=500)

@@ -56,6 +56,19 @@ def test_a_system_alone_is_compared_with_nobody() -> None:
     assert summary(cases("duetto"))["comparisons"] == []
 
 
+def test_a_person_s_cases_are_one_witness() -> None:
+    once = summary()["comparisons"]
+    table = cases()
+    again = pl.concat([table.with_columns(case=pl.col("case") + 100 * n) for n in range(5)])
+    often = summary(again)["comparisons"]
+    assert [c["difference"] for c in often] == pytest.approx([c["difference"] for c in once])
+    assert [c["high"] - c["low"] for c in often] == pytest.approx([c["high"] - c["low"] for c in once])
+    by_metric = {c["metric"]: c["p"] for c in once}
+    assert {c["metric"]: c["p"] for c in often if c["metric"] != "hr@10"} == pytest.approx(
+        {metric: p for metric, p in by_metric.items() if metric != "hr@10"}
+    )
+
+
 def test_groups_are_by_history_and_only_those_that_have_cases() -> None:
     groups = summary()["groups"]["history"]
     assert [(g["group"], g["cases"]) for g in groups] == [("1-5", 2), ("6-10", 1), ("21-50", 2), ("201+", 1)]

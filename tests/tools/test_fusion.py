@@ -173,11 +173,21 @@ def test_in_silence_the_ranker_alone_ranks(ranker: Ranker) -> None:
 @pytest.mark.parametrize(("asked", "queries"), [(True, True), (False, True), (False, False)])
 def test_what_carried_an_item_sums_to_its_score(ranker: Ranker, asked: bool, queries: bool, places: list[int]) -> None:
     given = learnable(asked, queries)
-    ranked = rank(given, Weights(), by("learned"), ranker)
+    ranked = rank(given, Weights(variety=0.3), by("learned"), ranker)
     shown = carried(ranked, given, ranker, places)
     assert set(shown) == {*(ASKED if queries else ()), *SIGNALS.values()}
     assert set(shown) <= set(PARTS)
     assert np.sum(list(shown.values()), axis=0) == pytest.approx(ranked.scores[places], abs=1e-9)
+
+
+def test_variety_takes_back_some_of_what_likeness_to_the_history_gives(ranker: Ranker) -> None:
+    given = learnable(asked=False, queries=False)
+    plain, varied = (rank(given, Weights(variety=variety), by("learned"), ranker) for variety in (0.0, 0.3))
+    assert varied.scores == pytest.approx(plain.scores - 0.3 * given.parts["taste"])
+    assert (
+        rank(given, Weights(variety=0.3), by("adaptive")).scores.tolist()
+        == rank(given, Weights(), by("adaptive")).scores.tolist()
+    )
 
 
 @pytest.mark.parametrize("fusion", ["adaptive", "fixed", "rrf"])
@@ -267,8 +277,8 @@ def test_a_voice_that_is_silent_has_no_margin_and_no_agreement() -> None:
 
 
 def test_weights_tell_what_they_are_made_of() -> None:
-    told = Weights(fitted_on={"asked": 7}).to_json()
-    assert (told["features"], told["coefficients"], told["fitted_on"]) == (FEATURES, DEFAULTS, {"asked": 7})
+    told = Weights(fitted_on={"asked": 7}, variety=0.1).to_json()
+    assert told == {"features": FEATURES, "coefficients": DEFAULTS, "fitted_on": {"asked": 7}, "variety": 0.1}
 
 
 # fitting

@@ -200,7 +200,7 @@ def test_a_newer_format_asks_for_a_newer_duetto(root: Path) -> None:
     assert "upgrade duetto" in sentence
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", "null", "3", '{"format": "one"}', "{", '{"format": 2}'])
+@pytest.mark.parametrize("text", ["[]", "{}", "null", "3", '{"format": "one"}', "{", f'{{"format": {FORMAT}}}'])
 def test_a_manifest_that_says_something_else_is_refused(root: Path, text: str) -> None:
     (version(root) / "manifest.json").write_text(text)
     assert "manifest.json cannot be read" in refusal(root)
