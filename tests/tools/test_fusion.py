@@ -184,10 +184,8 @@ def test_variety_takes_back_some_of_what_likeness_to_the_history_gives(ranker: R
     given = learnable(asked=False, queries=False)
     plain, varied = (rank(given, Weights(variety=variety), by("learned"), ranker) for variety in (0.0, 0.3))
     assert varied.scores == pytest.approx(plain.scores - 0.3 * given.parts["taste"])
-    assert (
-        rank(given, Weights(variety=0.3), by("adaptive")).scores.tolist()
-        == rank(given, Weights(), by("adaptive")).scores.tolist()
-    )
+    untouched = [rank(given, Weights(variety=variety), by("adaptive")).scores.tolist() for variety in (0.0, 0.3)]
+    assert untouched[0] == untouched[1]
 
 
 @pytest.mark.parametrize("fusion", ["adaptive", "fixed", "rrf"])

@@ -272,7 +272,7 @@ def test_a_ranker_that_is_better_is_kept_and_learns_to_stand_beside_a_request(er
 
 def test_variety_is_kept_where_it_costs_little(era: tuple[Catalogue, Histories]) -> None:
     assert taught(*era, limits=replace(eras.SMALL, variety=3.0)).weights.variety == 0.0
-    assert taught(*era, limits=replace(eras.SMALL, variety=0.001)).weights.variety == 0.001
+    assert taught(*era, limits=replace(eras.SMALL, variety=0.1)).weights.variety == 0.1
 
 
 def test_where_the_ranker_cannot_run_the_weights_are_learned_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
