@@ -31,6 +31,8 @@ IndexOption = Annotated[str, typer.Option("--index", help="The index's folder, o
 UserOption = Annotated[str | None, typer.Option("--user", help="Who speaks; an id of the log, or nobody.")]
 KOption = Annotated[int | None, typer.Option("-k", help="How many items.")]
 ReasonsOption = Annotated[str | None, typer.Option("--reasons", help="none, plain or model.")]
+RecordOption = Annotated[Path | None, typer.Option("--record", help="A folder to write every turn to, for `replay`.")]
+RedactOption = Annotated[bool, typer.Option("--redact", help="Record who spoke as a pseudonym, and not what was said.")]
 ModelHint = "The chat model is DUETTO_MODEL (with OPENAI_API_KEY or OPENAI_BASE_URL); without one, plain twins speak."
 
 
@@ -109,6 +111,8 @@ def ask(
     reasons: ReasonsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object; its schema is docs/turn.schema.json.")] = False,
     steps: Annotated[bool, typer.Option("--steps", help="The steps behind each reason.")] = False,
+    record: RecordOption = None,
+    redact: RedactOption = False,
 ) -> None:
     """One turn: a ranking with reasons."""
     from duetto import show, wiring
@@ -117,7 +121,7 @@ def ask(
     _check_thread(thread)
     threads = wiring.open_threads(settings) if thread else None
     try:
-        graph = wiring.open_graph(index, threads, settings=settings)
+        graph = wiring.open_graph(index, threads, settings=settings, record=record, redact=redact)
         answer = _turn(graph, user, message, thread, k=k, reasons=reasons)
     finally:
         if threads is not None:
@@ -182,6 +186,8 @@ def chat(
     thread: Annotated[str | None, typer.Option("--thread", help="Which conversation; by default this person's last.")] = None,
     k: KOption = None,
     reasons: ReasonsOption = None,
+    record: RecordOption = None,
+    redact: RedactOption = False,
 ) -> None:
     """A conversation; it survives a restart. /new starts another one, /quit leaves."""
     from duetto import wiring
@@ -190,7 +196,7 @@ def chat(
     thread = thread or f"chat-{user or 'nobody'}"
     _check_thread(thread)
     with closing(wiring.open_threads(settings)) as threads:
-        graph = wiring.open_graph(index, threads, settings=settings)
+        graph = wiring.open_graph(index, threads, settings=settings, record=record, redact=redact)
         turns = graph.get_state(_config(thread)).values.get("turn", 0)
         greeting = f"going on after {turns} turns" if turns else "a new conversation"
         out.print(f"[dim]{thread}: {greeting}; /new starts another, /quit leaves[/dim]")
@@ -205,6 +211,31 @@ def chat(
                     _stream(graph, user, message, thread, k, reasons)
                 except BadInput as error:
                     err.print(f"duetto: {error}", markup=False)
+
+
+@app.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="Files that --record wrote.")],
+    index: IndexOption,
+    strict: Annotated[bool, typer.Option("--strict", help="A prompt that was not recorded as it reads now is drift.")] = False,
+    model: Annotated[str, typer.Option("--model", help="recorded, live or none.")] = "recorded",
+    output: Annotated[Path | None, typer.Option("--out", help="A folder for report.html and report.json.")] = None,
+    against: Annotated[Path | None, typer.Option("--against", help="Compare with this replay's report.json instead.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Play recorded turns again and tell what moved; exit code 1 when something did."""
+    from duetto import show, wiring
+
+    settings = _settings()
+    with show.Bars(err) as bars:
+        report = wiring.replay_recordings(
+            files, index, model=model, strict=strict, output=output, against=against, settings=settings, progress=bars
+        )
+    if as_json:
+        typer.echo(json.dumps(report, ensure_ascii=False, indent=1))
+    else:
+        out.print(show.replayed(report))
+    sys.exit(1 if report["drifted"] else 0)
 
 
 def _heard() -> str | None:

@@ -85,6 +85,26 @@ def footer(answer: dict[str, Any]) -> list[RenderableType]:
     return lines
 
 
+def replayed(report: dict[str, Any]) -> RenderableType:
+    """What a replay found, a line for each thing that moved."""
+    lines: list[RenderableType] = []
+    for name, change in report["setup_changes"].items():
+        lines.append(Text(f"setup: {name} was {change['was']}, is {change['now']}", style="dim"))
+    lines += [Text(f"prompt: {what} ({count} turns)", style="yellow") for what, count in report["prompts"].items()]
+    for turn in report["turns"]:
+        if turn["drifted"]:
+            what = ", ".join(turn["moved"]) or "a prompt that was not recorded"
+            by = f", most by {turn['moved_by']}" if turn["moved_by"] else ""
+            why = f": {turn['failed']}" if turn["failed"] else f" (overlap {turn['overlap']:.3f}{by})"
+            lines.append(Text(f"{turn['thread'] or turn['file']}, turn {turn['turn']} moved: {what}{why}"))
+    for name, form in (("half_written_lines", "{} half-written lines skipped"), ("redacted_turns", "{} redacted turns skipped")):
+        lines += [Text(form.format(report[name]), style="dim")] if report[name] else []
+    count, speed = report["turns_played"], report["turns_per_second"]
+    verdict = f"{report['drifted']} of {count} turns moved" if report["drifted"] else f"no drift in {count} turns"
+    lines.append(Text(f"{verdict}, {speed} turns a second", style="bold"))
+    return Group(*lines)
+
+
 def said(user: object, message: str) -> RenderableType:
     return Panel(Text(message), title=f"{user} says", title_align="left", border_style="green", expand=False)
 

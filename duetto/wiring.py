@@ -1,6 +1,7 @@
 """The composition root: the only place that chooses implementations."""
 
 import asyncio
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ from langgraph.types import Checkpointer
 from openai import OpenAIError
 
 from duetto.errors import BadInput, NotReady
-from duetto.evals import accuracy
+from duetto.evals import accuracy, replay
+from duetto.evals.player import Player
+from duetto.evals.report import require, write_report
 from duetto.evals.systems import DEFAULT
 from duetto.graph.answer import Reply
 from duetto.graph.branches import Collaborate, Retrieve
 from duetto.graph.build import build
 from duetto.graph.explain import Explain
 from duetto.graph.extract_preferences import ExtractPreferences
+from duetto.graph.record import Keeper, Record, Setup, setup_of
 from duetto.graph.rerank import Rerank
 from duetto.graph.state import Context, State, TurnInput, TurnOutput
 from duetto.graph.write_queries import WriteQueries
@@ -31,9 +35,10 @@ from duetto.tools.chat.language_model import LanguageModel, open_chat
 from duetto.tools.embedding import MiniLM, Remembered
 from duetto.tools.index import Index
 from duetto.tools.indexing import make_index
+from duetto.tools.journal import Journal, Pseudonyms
 from duetto.tools.opened import opened
 from duetto.tools.plain.understand import PlainReader
-from duetto.tools.progress import Progress
+from duetto.tools.progress import Progress, Silence
 from duetto.tools.reading import tables
 from duetto.tools.signals import Signals
 from duetto.tools.threads import EitherSqliteSaver
@@ -48,23 +53,38 @@ def open_graph(
     *,
     model: LanguageModel | None = None,
     settings: Settings | None = None,
+    record: str | Path | None = None,
+    redact: bool = False,
 ) -> Graph:
     """The graph of one turn over an index ("sample" names the embedded one, built on first use).
 
     Stateless without a checkpointer. `model` None takes the settings' model, and the plain twins when they name none.
+    `record` is a folder that every turn is written to, for `duetto replay`; with `redact` without what was said and by whom.
     Raises NotReady when the index is missing, damaged, or made with another embedder than the settings ask for.
     """
     settings = settings or Settings.from_environment()
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
-    graph = graph_of(loaded, box, signals, model or chat_model(settings), checkpointer)
+    model = model or chat_model(settings)
+    recorder = None
+    if record is not None:
+        pseudonyms = Pseudonyms(settings.data / "pseudonyms.key") if redact else None
+        recorder = Record(box, setup(loaded, box, model), Journal(Path(record)), pseudonyms)
+    graph = graph_of(loaded, box, signals, model, recorder, checkpointer)
     # One write a turn; LangGraph's own default writes after every superstep.
     return graph.with_config(configurable={"__pregel_durability": "exit"}) if checkpointer else graph
 
 
+def setup(index: Index, box: Toolbox, model: LanguageModel | None) -> Setup:
+    """What a recording says a turn ran with."""
+    name, method = (model.name, model.method) if model is not None else (None, None)
+    return setup_of(box, index.version, index.manifest.embedder, name, method)
+
+
 def graph_of(
-    index: Index, box: Toolbox, signals: Signals, model: LanguageModel | None, checkpointer: Checkpointer = None
-) -> Graph:
+    index: Index, box: Toolbox, signals: Signals, model: LanguageModel | None, record: Record | None = None,
+    checkpointer: Checkpointer = None,
+) -> Graph:  # fmt: skip
     """The graph with these parts; `model` None means the plain twins."""
     return build(
         extract_preferences=ExtractPreferences(box, index.features.warm(), PlainReader(index.catalogue).warm(), model),
@@ -74,6 +94,7 @@ def graph_of(
         rerank=Rerank(box, index.weights, signals, index.ranker, index.no_ranker),
         explain=Explain(box, model),
         answer=Reply(index.catalogue, index.version, model.price if model else None),
+        record=record,
         checkpointer=checkpointer,
     )
 
@@ -237,6 +258,45 @@ def evaluate_ranking(
         return accuracy.evaluate(task, output, progress)
     except OpenAIError as error:
         raise _unanswered(embedder, error) from error
+
+
+def replay_recordings(
+    files: list[Path], index: str | Path, *, model: str = "recorded", strict: bool = False, output: Path | None = None,
+    against: Path | None = None, settings: Settings | None = None, progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Plays recorded turns again over an index and tells what moved (see `duetto.evals.replay`).
+
+    `model` is recorded (the recorded answers), live (the settings' model) or none (plain twins). `against` is the
+    report.json of an earlier replay. Raises BadInput or NotReady.
+    """
+    settings = settings or Settings.from_environment()
+    if model not in ("recorded", "live", "none"):
+        raise BadInput(f"cannot replay with the model {model!r}: choose recorded, live or none")
+    if model == "live" and settings.model is None:
+        raise BadInput("cannot replay with a live model: name it in DUETTO_MODEL")
+    if output is not None:
+        require()
+    found = replay.read(files)
+    earlier = None if against is None else replay.baseline(against)
+    loaded = open_index(index, settings)
+    box, signals = parts(loaded, settings)
+
+    def graph(speaker: LanguageModel | None, keeper: Keeper, threads: Checkpointer) -> Graph:
+        return graph_of(loaded, box, signals, speaker, Record(box, setup(loaded, box, speaker), keeper), threads)
+
+    live = chat_model(settings) if model == "live" else None
+    player = Player(graph, live, box.limits, recorded=model == "recorded")
+    advance = (progress or Silence()).stage("replaying turns", len(found.turns))
+    started = time.perf_counter()
+    played = replay.replay(found, player.play, earlier, advance)
+    seconds = time.perf_counter() - started
+    report = replay.report_of(found, played, setup(loaded, box, live), strict, seconds, model == "recorded")
+    if output is not None:
+        try:
+            write_report(output, report, replay.page(report))
+        except OSError as error:
+            raise NotReady(f"could not write to {output}: {error.strerror or error}; name another folder") from error
+    return report
 
 
 def build_sample(settings: Settings, progress: Progress | None = None) -> Path:

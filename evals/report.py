@@ -27,11 +27,14 @@ NOTHING = "–"
 MINUS = str.maketrans("-", "\N{MINUS SIGN}")
 
 
-def write_report(folder: Path, report: dict[str, Any]) -> None:
-    """Writes report.json, then report.html. Raises NotReady without the extra `evals`; report.json is there all the same."""
+def write_report(folder: Path, report: dict[str, Any], page: dict[str, Any] | None = None) -> None:
+    """Writes report.json, then report.html, of `page` where the page tells less.
+
+    Raises NotReady without the extra `evals`; report.json is there all the same.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    _write(folder / "report.html", html(report))
+    _write(folder / "report.html", html(page or report))
 
 
 def require() -> None:

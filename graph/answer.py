@@ -127,9 +127,9 @@ class Reply:
 
     def __call__(self, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         understood = state.understood
-        outcomes = dict(zip(NODES, _outcomes(state), strict=True))
-        ran = {node: outcome for node, outcome in outcomes.items() if outcome.ms}
-        spent = sum((outcome.usage for outcome in outcomes.values()), Usage())
+        told = dict(zip(NODES, outcomes(state), strict=True))
+        ran = {node: outcome for node, outcome in told.items() if outcome.ms}
+        spent = sum((outcome.usage for outcome in told.values()), Usage())
         info = runtime.execution_info
         recommendations = [
             self._shown(n, pick, state.explained.reasons[n - 1], state) for n, pick in enumerate(state.ranking.picks, start=1)
@@ -150,8 +150,8 @@ class Reply:
             queries=[QueryShown(query=query.text, serves=query.serves) for query in state.written.queries],
             recommendations=recommendations,
             reply=self._reply(state, recommendations),
-            degraded=[note for outcome in outcomes.values() for note in outcome.degraded],
-            prompts=dict(outcome.prompt for outcome in outcomes.values() if outcome.prompt),
+            degraded=[note for outcome in told.values() for note in outcome.degraded],
+            prompts=dict(outcome.prompt for outcome in told.values() if outcome.prompt),
             usage=UsageShown(
                 calls=spent.calls,
                 input_tokens=spent.input_tokens,
@@ -216,7 +216,7 @@ def _year(recommendation: Recommendation) -> str:
     return f" ({year})" if year else ""
 
 
-def _outcomes(state: State) -> tuple[Outcome, ...]:
+def outcomes(state: State) -> tuple[Outcome, ...]:
     return (
         state.understood.outcome, state.written.outcome, state.found.outcome,
         state.gathered.outcome, state.ranking.outcome, state.explained.outcome,

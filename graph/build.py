@@ -26,6 +26,7 @@ def build(
     rerank: Node,
     explain: Node,
     answer: Node,
+    record: Node | None = None,
     checkpointer: Checkpointer = None,
 ) -> CompiledStateGraph[State, Context, TurnInput, TurnOutput]:
     graph = StateGraph(State, context_schema=Context, input_schema=TurnInput, output_schema=TurnOutput)
@@ -44,5 +45,10 @@ def build(
     graph.add_edge("collaborate", "rerank")
     graph.add_edge("rerank", "explain")
     graph.add_edge("explain", "answer")
-    graph.add_edge("answer", END)
+    if record is None:
+        graph.add_edge("answer", END)
+    else:
+        graph.add_node("record", record)
+        graph.add_edge("answer", "record")
+        graph.add_edge("record", END)
     return graph.compile(checkpointer=checkpointer, name="duetto")

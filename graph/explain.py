@@ -81,7 +81,7 @@ class Explain:
                     degraded.append(f"reason {place + 1} is plain: {error}")
                 self._send(runtime, place, state.ranking.picks[place], reasons[place])
         used = ("explain_item", prompts.version("explain_item"))
-        return Outcome(usage=budget.usage, degraded=tuple(sorted(degraded)), prompt=used)
+        return Outcome.of(budget, used, *sorted(degraded))
 
     def _one(self, model: LanguageModel, state: State, place: int, budget: Budget) -> tuple[Reason, int]:
         pick, catalogue, understood = state.ranking.picks[place], self.box.catalogue, state.understood
@@ -112,7 +112,7 @@ class Explain:
             },
         }
         prompt = prompts.render("explain_item", turn=json.dumps(turn, ensure_ascii=False))
-        answer = model.ask(prompt, ExplainAnswer, budget)
+        answer = model.ask(prompt, ExplainAnswer, budget, about=str(catalogue.ids[pick.row]))
         return self._grounded(answer, pick, state, citable)
 
     def _grounded(self, answer: ExplainAnswer, pick: Pick, state: State, citable: list[int]) -> tuple[Reason, int]:

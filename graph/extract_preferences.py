@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from duetto import prompts
 from duetto.errors import ModelMisbehaved
 from duetto.graph.input import the_message, the_user, wanted_k, wanted_reasons
-from duetto.graph.state import ConstraintInForce, Context, Outcome, State, Understood, since
+from duetto.graph.state import Carried, ConstraintInForce, Context, Outcome, State, Understood, since
 from duetto.tools.agent_tools import Toolbox
 from duetto.tools.chat.budget import Usage, remaining
 from duetto.tools.chat.language_model import LanguageModel
@@ -82,7 +82,10 @@ class ExtractPreferences:
             degraded += (f"references of the model that matched no item it may name, dropped: {meaning.dropped}",)
         outcome = replace(outcome, ms=since(started), degraded=degraded)
         filters = where([*constraints, *self._examples(meaning.alike)])
-        understood = Understood(user, message, history, meaning, filters, k, reasons, deadline, outcome)
+        before: Carried = {
+            "turn": state.turn, "constraints": state.constraints, "liked": state.liked, "disliked": state.disliked,
+        }  # fmt: skip
+        understood = Understood(user, message, history, meaning, filters, k, reasons, deadline, outcome, before)
         return {
             "understood": understood,
             "turn": state.turn + 1,
@@ -129,8 +132,8 @@ class ExtractPreferences:
             answer = model.ask(prompt, ExtractAnswer, budget)
         except ModelMisbehaved as error:
             note = f"preferences are plain: {error}"
-            return plain, Outcome(usage=budget.usage, degraded=(note,), prompt=used)
-        return self._understanding(answer, message, history, limits.preferences), Outcome(usage=budget.usage, prompt=used)
+            return plain, Outcome.of(budget, used, note)
+        return self._understanding(answer, message, history, limits.preferences), Outcome.of(budget, used)
 
     def _understanding(self, answer: ExtractAnswer, message: str, history: History, most: int) -> Understanding:
         """The model's answer with every reference resolved, or dropped and counted."""

@@ -14,7 +14,7 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 from duetto.tools.agent_tools import Chosen
-from duetto.tools.chat.budget import Usage
+from duetto.tools.chat.budget import Budget, Call, Usage
 from duetto.tools.histories import NOBODY, History
 from duetto.tools.language import Preference, Reason, SearchQuery, Understanding
 from duetto.tools.language_voice import Heard
@@ -25,12 +25,19 @@ ItemId = str | int
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a node says of itself. `prompt` is (name, version) of the prompt it used, if it used one."""
+    """What a node says of itself. `prompt` is (name, version) of the prompt it used, if it used one; `calls` are its
+    requests to the chat model, as they went."""
 
     ms: float = 0.0
     usage: Usage = Usage()
     degraded: tuple[str, ...] = ()
     prompt: tuple[str, str] | None = None
+    calls: tuple[Call, ...] = ()
+
+    @classmethod
+    def of(cls, budget: Budget, prompt: tuple[str, str], *degraded: str) -> "Outcome":
+        """Of a node that asked the chat model."""
+        return cls(usage=budget.usage, degraded=degraded, prompt=prompt, calls=budget.calls)
 
 
 def since(started: float) -> float:
@@ -51,6 +58,7 @@ class Understood:
     reasons: Literal["none", "plain", "model"]
     deadline: float  # time.monotonic() by which the turn's model calls must have ended
     outcome: Outcome
+    before: "Carried"
 
     @property
     def preferences(self) -> tuple[Preference, ...]:
@@ -96,6 +104,18 @@ class ConstraintInForce(TypedDict):
     where: dict[str, Any]
 
 
+class Carried(TypedDict):
+    """What a turn finds of the turns before it."""
+
+    turn: int
+    constraints: list[ConstraintInForce]
+    liked: list[ItemId]
+    disliked: list[ItemId]
+
+
+NOTHING: Carried = {"turn": 0, "constraints": [], "liked": [], "disliked": []}
+
+
 @dataclass(frozen=True)
 class State:
     # input of the turn
@@ -114,7 +134,7 @@ class State:
 
     # scratch; each written by the node named
     understood: Annotated[Understood, UntrackedValue(Understood)] = Understood(  # extract_preferences
-        None, "", NOBODY, Understanding(), None, 1, "none", 0.0, Outcome()
+        None, "", NOBODY, Understanding(), None, 1, "none", 0.0, Outcome(), NOTHING
     )
     written: Annotated[Written, UntrackedValue(Written)] = Written()  # write_queries
     found: Annotated[Found, UntrackedValue(Found)] = Found()  # retrieve

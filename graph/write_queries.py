@@ -63,7 +63,7 @@ class WriteQueries:
             answer = model.ask(prompt, QueriesAnswer, budget)
         except ModelMisbehaved as error:
             note = f"queries are plain: {error}"
-            return Written(plain, Outcome(usage=budget.usage, degraded=(note,), prompt=used))
+            return Written(plain, Outcome.of(budget, used, note))
         wish = understood.meaning.wish
         unknown = sum(not 0 <= entry.serves <= len(understood.preferences) for entry in answer.queries)
         note = f"queries of the model that name no known preference, taken to serve the request: {unknown}"
@@ -74,7 +74,7 @@ class WriteQueries:
             if text and text.lower() not in {query.text.lower() for query in found}:
                 found.append(SearchQuery(text, served))
         degraded = (note,) if unknown else ()
-        return Written(tuple(found[: limits.queries]), Outcome(usage=budget.usage, degraded=degraded, prompt=used))
+        return Written(tuple(found[: limits.queries]), Outcome.of(budget, used, *degraded))
 
     def _known(self, number: int, understood: Understood) -> bool:
         return 1 <= number <= len(understood.preferences)

@@ -31,7 +31,7 @@ def graph_over(
     crowd = crowd or index.crowd
     vectors = store(index.catalogue, index.vectors, embedder, limits)
     box = Toolbox(index.catalogue, index.histories, vectors, embedder, index.words, crowd, limits)
-    return graph_of(index, box, Signals(index.catalogue, index.features, crowd), model, checkpointer)
+    return graph_of(index, box, Signals(index.catalogue, index.features, crowd), model, checkpointer=checkpointer)
 
 
 def scripted(script: Script) -> tuple[LanguageModel, ScriptedChat]:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duetto.errors import BudgetSpent
 from duetto.limits import Limits
@@ -28,6 +28,31 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
 
+@dataclass(frozen=True)
+class Call:
+    """One request at the model port. `about` is what of several alike it was for; `hash` is of all that was sent.
+
+    `text` is what the model said, None for a request that failed: then `failed` is what it did, after "the chat model".
+    """
+
+    prompt: str
+    about: str
+    hash: str
+    messages: tuple[tuple[str, str], ...]
+    model: str
+    text: str | None
+    failed: str = ""
+    again: bool = False
+    wait: float = 0.0
+    cut: bool = False
+    usage: Usage = Usage()
+    ms: float = 0.0
+
+    def stripped(self) -> "Call":
+        """Without a word of what was said."""
+        return replace(self, messages=(), text=None)
+
+
 class Budget:
     """Caps on calls, tokens and time, safe to share between threads. `deadline` is in `time.monotonic()` seconds.
 
@@ -41,12 +66,23 @@ class Budget:
         self._deadline = deadline
         self._usage = Usage()
         self._reserved = 0
+        self._calls_made: list[Call] = []
         self._lock = threading.Lock()
 
     @property
     def usage(self) -> Usage:
         with self._lock:
             return self._usage
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """What was told of, in an order that does not depend on which of parallel calls ended first."""
+        with self._lock:
+            return tuple(sorted(self._calls_made, key=lambda call: call.about))
+
+    def tell(self, call: Call) -> None:
+        with self._lock:
+            self._calls_made.append(call)
 
     def seconds_left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())

@@ -1,10 +1,12 @@
 """The port to a chat model: a prompt and a schema go in, an object of that schema comes out, or one clear sentence."""
 
+import hashlib
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from langchain_core.caches import BaseCache
 from langchain_core.language_models import BaseChatModel
@@ -15,8 +17,8 @@ from duetto.errors import BudgetSpent, ModelMisbehaved, NotReady
 from duetto.limits import Limits
 from duetto.prompts import Prompt
 from duetto.tools.chat.bounded_http import BoundedClient
-from duetto.tools.chat.budget import Budget
-from duetto.tools.chat.model_answer import T, Unusable, json_schema, parse
+from duetto.tools.chat.budget import Budget, Call, Usage
+from duetto.tools.chat.model_answer import Said, T, Unusable, json_schema, parse
 from duetto.tools.chat.model_call import PAUSE, Failure, Method, request
 
 __all__ = ["LanguageModel", "Method", "open_chat"]
@@ -37,8 +39,10 @@ class LanguageModel:
     limits: Limits = _LIMITS
     price: tuple[float, float] | None = None
 
-    def ask(self, prompt: Prompt, schema: type[T], budget: Budget) -> T:
+    def ask(self, prompt: Prompt, schema: type[T], budget: Budget, about: str = "") -> T:
         """Raises ModelMisbehaved (BudgetSpent when a cap forbids a request), each with a sentence fit for a reply.
+
+        `about` tells apart what one turn asks with one prompt several times. The budget is told of every request.
 
         A request that fails in passing (429, 5xx, no answer, no connection) is made again `limits.call_retries` times;
         an answer that cannot be used is shown to the model once, with what is wrong. So at most `call_retries + 2`
@@ -50,15 +54,7 @@ class LanguageModel:
         failures: list[str] = []
         while True:
             try:
-                answer = request(
-                    self.chat,
-                    messages,
-                    shape,
-                    self.method,
-                    budget,
-                    self.limits.call_seconds,
-                    self.limits.output_tokens,
-                )
+                answer = self._request(prompt, about, messages, shape, budget)
             except BudgetSpent as spent:
                 raise BudgetSpent(f"{_told(failures)}, and {spent}" if failures else str(spent)) from None
             if isinstance(answer, Failure):
@@ -69,7 +65,7 @@ class LanguageModel:
                     failures[-1] += f" and is not to be asked again for {answer.wait:.3g} s"
                     break
                 retries -= 1
-                time.sleep(answer.wait)
+                self.pause(answer.wait)
                 continue
             try:
                 return parse(answer, schema)
@@ -80,6 +76,32 @@ class LanguageModel:
                 repairs -= 1
                 messages = [*messages, *_repair(answer.text, bad.detail)]
         raise ModelMisbehaved(_told(failures))
+
+    def _request(
+        self, prompt: Prompt, about: str, messages: list[BaseMessage], shape: dict[str, Any], budget: Budget
+    ) -> Said | Failure:
+        started = time.perf_counter()
+        sent = tuple((message.type, str(message.text)) for message in messages)
+        digest = hashlib.sha256(json.dumps([sent, shape, self.method], ensure_ascii=False).encode()).hexdigest()[:16]
+        asked = Call(prompt.name, about, digest, sent, self.name, None)
+        answer, usage = self.send(asked, messages, shape, budget)
+        made = replace(asked, usage=usage, ms=round((time.perf_counter() - started) * 1000, 2))
+        if isinstance(answer, Failure):
+            budget.tell(replace(made, failed=answer.what, again=answer.again, wait=answer.wait))
+        else:
+            budget.tell(replace(made, text=answer.text, cut=answer.cut))
+        return answer
+
+    def send(
+        self, asked: Call, messages: list[BaseMessage], shape: dict[str, Any], budget: Budget
+    ) -> tuple[Said | Failure, Usage]:
+        """One request and what it cost. Raises BudgetSpent."""
+        limits = self.limits
+        return request(self.chat, messages, shape, self.method, budget, limits.call_seconds, limits.output_tokens)
+
+    def pause(self, seconds: float) -> None:
+        """Before a request is made again."""
+        time.sleep(seconds)
 
 
 def _opening(prompt: Prompt, shape: dict[str, object], method: Method) -> list[BaseMessage]:

@@ -64,11 +64,14 @@ class Toll(BaseRateLimiter):
     async def aacquire(self, *, blocking: bool = True) -> bool:
         return self.acquire(blocking=blocking)
 
-    def settle(self, used: Usage) -> None:
+    def settle(self, used: Usage) -> Usage:
+        """What the request came to: nothing for an answer from the cache."""
         with self._lock:
             self._closed = True
-            if self._paid:
-                self._budget.settle(self._estimate, used)
+            if not self._paid:
+                return Usage()
+            self._budget.settle(self._estimate, used)
+            return Usage(calls=1) + used
 
 
 def request(
@@ -79,10 +82,10 @@ def request(
     budget: Budget,
     seconds: float,
     output_tokens: int,
-) -> Said | Failure:
+) -> tuple[Said | Failure, Usage]:
     """Sends one request and waits at most `seconds`, or until the turn ends. Raises BudgetSpent."""
     patience = budget.patience(seconds)
-    read = sum(len(str(part).encode()) for part in (schema, *(m.content for m in messages))) // 4
+    read = estimate(messages, schema)
     toll = Toll(budget, read + output_tokens, chat.rate_limiter)
     # Streaming is off because a caller that streams the graph would make every request a streamed one.
     asked = chat.model_copy(update={"rate_limiter": toll, "disable_streaming": True})
@@ -97,22 +100,23 @@ def request(
     except openai.ContentFilterFinishReasonError:
         said = Said("", refused=True)
     except (TimeoutError, openai.APITimeoutError, ModelTimeoutError):
-        toll.settle(used)
-        return Failure(f"did not answer within {patience:.3g} s", again=patience == seconds)
+        return Failure(f"did not answer within {patience:.3g} s", again=patience == seconds), toll.settle(used)
     except (openai.APIConnectionError, ModelConnectionError, OSError):
-        toll.settle(used)
-        return Failure("could not be reached, or hung up", again=True, wait=PAUSE)
+        return Failure("could not be reached, or hung up", again=True, wait=PAUSE), toll.settle(used)
     except openai.APIStatusError as error:
-        toll.settle(Usage())
-        return _status(error)
+        return _status(error), toll.settle(Usage())
     except BudgetSpent:
         toll.settle(Usage())
         raise
     except _GARBLED:
-        toll.settle(used)
-        return Failure("sent something that is not a chat completion")
-    toll.settle(said.used or Usage(0, read, len(said.text.encode()) // 4))
-    return Failure("refused") if said.refused else said
+        return Failure("sent something that is not a chat completion"), toll.settle(used)
+    spent = toll.settle(said.used or Usage(0, read, len(said.text.encode()) // 4))
+    return (Failure("refused") if said.refused else said), spent
+
+
+def estimate(messages: list[BaseMessage], schema: dict[str, Any]) -> int:
+    """Tokens that a server will read, about."""
+    return sum(len(str(part).encode()) for part in (schema, *(m.content for m in messages))) // 4
 
 
 def _within(seconds: float, call: Callable[[], Any]) -> Any:
