@@ -211,7 +211,7 @@ def report_of(
     files: Files, played: list[Played], now: Setup, strict: bool, seconds: float, recorded: bool = True
 ) -> dict[str, Any]:
     """JSON-able. `recorded` says that the recorded model answered. `drifted` counts turns whose state moved, or, when `strict`, that asked what was not recorded."""
-    turns = [_told(one, now, strict) for one in played]
+    turns, were = [_told(one, strict) for one in played], [one.turn.recorded.setup for one in played]
     return {
         "schema": 1,
         "strict": strict,
@@ -220,7 +220,7 @@ def report_of(
         "half_written_lines": files.broken,
         "redacted_turns": files.redacted,
         "drifted": sum(turn["drifted"] for turn in turns),
-        "setup_changes": _setup_changes(
+        "setup_changes": _setup_changes(were, now, ("model", "method") if recorded else ()),
             [one.turn.recorded.setup for one in played], now, ("model", "method") if recorded else ()
         ),
         "moved": dict(Counter(what for turn in turns for what in turn["moved"]).most_common()),
@@ -230,7 +230,7 @@ def report_of(
     }
 
 
-def _told(one: Played, now: Setup, strict: bool) -> dict[str, Any]:
+def _told(one: Played, strict: bool) -> dict[str, Any]:
     drift, recorded = one.drift, one.turn.recorded
     moved = {name: {"was": was, "now": value} for name, (was, value) in drift.moved.items() if name != "parts"}
     if "parts" in drift.moved:
