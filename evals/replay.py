@@ -210,7 +210,10 @@ def call_of(recorded: RecordedCall) -> Call:
 def report_of(
     files: Files, played: list[Played], now: Setup, strict: bool, seconds: float, recorded: bool = True
 ) -> dict[str, Any]:
-    """JSON-able. `recorded` says that the recorded model answered. `drifted` counts turns whose state moved, or, when `strict`, that asked what was not recorded."""
+    """JSON-able. `recorded` says that the recorded model answered.
+
+    `drifted` counts turns whose state moved, or, when `strict`, that asked what was not recorded.
+    """
     turns, were = [_told(one, strict) for one in played], [one.turn.recorded.setup for one in played]
     return {
         "schema": 1,
@@ -221,8 +224,6 @@ def report_of(
         "redacted_turns": files.redacted,
         "drifted": sum(turn["drifted"] for turn in turns),
         "setup_changes": _setup_changes(were, now, ("model", "method") if recorded else ()),
-            [one.turn.recorded.setup for one in played], now, ("model", "method") if recorded else ()
-        ),
         "moved": dict(Counter(what for turn in turns for what in turn["moved"]).most_common()),
         "prompts": dict(Counter(note for one in played for note in one.unrecorded).most_common(20)),
         "overlap": round(float(np.mean([one.drift.overlap for one in played])), 4),
