@@ -167,6 +167,28 @@ def rank(
         out.print(f"\nThe whole report: {output / 'report.html'}", soft_wrap=True)
 
 
+@evaluate.command()
+def reasons(
+    index: IndexOption,
+    users: Annotated[str, typer.Option("--users", help="How many known people, drawn at random; or all.")] = "500",
+    message: Annotated[str | None, typer.Option("--message", help="What each of them says; by default nothing.")] = None,
+    output: Annotated[Path | None, typer.Option("--out", help="A folder for report.html and report.json.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Whether reasons are true: grounded, faithful to the ranking, and without contradictions."""
+    from duetto import show, wiring
+
+    settings = _settings()
+    with show.Bars(err) as bars:
+        report = wiring.evaluate_reasons(
+            index, users=_people(users), message=message, output=output, settings=settings, progress=bars
+        )
+    if as_json:
+        typer.echo(json.dumps(report, ensure_ascii=False, indent=1))
+    else:
+        out.print(show.truth(report))
+
+
 def _people(users: str) -> int | None:
     if users == "all":
         return None

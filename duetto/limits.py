@@ -27,6 +27,7 @@ class Limits:
     history_shown: int = 24
     quota_per_query: int = 20  # candidates each query may bring, however many queries there are
     taste_items: int = 5  # newest items a reason may say an item resembles
+    evidence_tried: int = 12  # newest liked items that are tried as evidence of a reason
     candidates_by_taste: int = 80  # for each span of the history
 
     # the crowd

@@ -105,6 +105,24 @@ def replayed(report: dict[str, Any]) -> RenderableType:
     return Group(*lines)
 
 
+def truth(report: dict[str, Any]) -> RenderableType:
+    """How many reasons are so, as shown and without the explainer's filter."""
+    table = Table("", *report["reasons"], box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    of = list(report["reasons"].values())
+    table.add_row("grounded", *(f"{one['grounded']:.2%}" for one in of))
+    table.add_row("contradictions", *(str(one["contradictions"]) for one in of))
+    for what in of[0]["faithfulness"] or {}:
+        table.add_row(what, *(_estimate(one["faithfulness"].get(what)) for one in of))
+    lines: list[RenderableType] = [Text(f"{report['people']} people of {report['dataset']}", style="bold"), table]
+    wrong = [example for one in of for example in one["wrong"][:5]]
+    lines += [Text(f"not so: {example['reason']} ({'; '.join(example['wrong'])})", style="yellow") for example in wrong]
+    return Group(*lines)
+
+
+def _estimate(value: Any) -> str:
+    return f"{value['mean']:.4f} ({value['low']:.4f} to {value['high']:.4f})" if isinstance(value, dict) else str(value)
+
+
 def said(user: object, message: str) -> RenderableType:
     return Panel(Text(message), title=f"{user} says", title_align="left", border_style="green", expand=False)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ from langgraph.types import Checkpointer
 from openai import OpenAIError
 
 from duetto.errors import BadInput, NotReady
-from duetto.evals import accuracy, replay
+from duetto.evals import accuracy, replay, truth
+from duetto.evals.baselines import Baselines
 from duetto.evals.player import Player
 from duetto.evals.report import require, write_report
+from duetto.evals.subject import Subject
 from duetto.evals.systems import DEFAULT
 from duetto.graph.answer import Reply
 from duetto.graph.branches import Collaborate, Retrieve
-from duetto.graph.build import build
+from duetto.graph.build import Node, build
 from duetto.graph.explain import Explain
 from duetto.graph.extract_preferences import ExtractPreferences
 from duetto.graph.record import Keeper, Record, Setup, setup_of
@@ -82,7 +84,7 @@ def setup(index: Index, box: Toolbox, model: LanguageModel | None) -> Setup:
 
 
 def graph_of(
-    index: Index, box: Toolbox, signals: Signals, model: LanguageModel | None, record: Record | None = None,
+    index: Index, box: Toolbox, signals: Signals, model: LanguageModel | None, record: Node | None = None,
     checkpointer: Checkpointer = None,
 ) -> Graph:  # fmt: skip
     """The graph with these parts; `model` None means the plain twins."""
@@ -292,11 +294,34 @@ def replay_recordings(
     seconds = time.perf_counter() - started
     report = replay.report_of(found, played, setup(loaded, box, live), strict, seconds, model == "recorded")
     if output is not None:
-        try:
-            write_report(output, report, replay.page(report))
-        except OSError as error:
-            raise NotReady(f"could not write to {output}: {error.strerror or error}; name another folder") from error
+        _write_report(output, report, replay.page(report))
     return report
+
+
+def evaluate_reasons(
+    index: str | Path, *, users: int | None = 500, message: str | None = None, output: Path | None = None,
+    settings: Settings | None = None, progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Whether the reasons of an index's turns are true (see `duetto.evals.truth`). Raises BadInput or NotReady."""
+    settings, progress = settings or Settings.from_environment(), progress or Silence()
+    if output is not None:
+        require()
+    loaded = open_index(index, settings)
+    box, signals = parts(loaded, settings)
+    subject = Subject(box, signals, loaded.weights, loaded.ranker, Baselines(loaded.histories, len(loaded.catalogue)))
+    report = truth.evaluate_reasons(
+        subject, loaded.features, partial(graph_of, loaded, box, signals, None), users, message, str(index), progress
+    )
+    if output is not None:
+        _write_report(output, report, truth.page(report))
+    return report
+
+
+def _write_report(output: Path, report: dict[str, Any], page: dict[str, Any]) -> None:
+    try:
+        write_report(output, report, page)
+    except OSError as error:
+        raise NotReady(f"could not write to {output}: {error.strerror or error}; name another folder") from error
 
 
 def build_sample(settings: Settings, progress: Progress | None = None) -> Path:

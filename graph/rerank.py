@@ -11,20 +11,24 @@ from numpy.typing import NDArray
 
 from duetto.errors import BadInput
 from duetto.graph.state import Context, Outcome, Ranking, State, since
-from duetto.tools.agent_tools import Toolbox
+from duetto.tools.agent_tools import Chosen, Toolbox
 from duetto.tools.attention import attention, diversify
+from duetto.tools.crowd_voice import Floats
 from duetto.tools.duet import join, popular
 from duetto.tools.embedding import Vectors, embed_queries
-from duetto.tools.fusion import CROWD, Array, Evidence, Ranked, Weights, carried, rank, voice_shares
+from duetto.tools.fusion import Array, Evidence, Ranked, Weights, carried, rank, voice_shares
+from duetto.tools.histories import History
 from duetto.tools.language import SearchQuery
 from duetto.tools.language_voice import Heard
 from duetto.tools.pick import Fit, Pick
 from duetto.tools.ranker import Ranker
 from duetto.tools.signals import Signals
 from duetto.tools.single_thread import single_thread
+from duetto.tools.support import support
 
 log = logging.getLogger("duetto")
-HISTORY_CITED = 3
+HISTORY_CITED = 4
+HISTORY_TRIED = 6
 Matches = tuple[tuple[SearchQuery, float], ...]
 Shares = tuple[tuple[int, float], ...]
 
@@ -102,9 +106,9 @@ class Rerank:
         ranked, chosen = listed.ranked, listed.rows[top]
         added = carried(ranked, listed.evidence, self.ranker, top)
         try:
-            history = self._spoken_for(state, chosen, added)
+            history, support = self._spoken_for(state, heard, listed, added)
         except Exception as error:
-            history = [()] * len(chosen)
+            history, support = [()] * len(chosen), [()] * len(chosen)
             degraded.append(f"the collaborative filter failed after the ranking ({_failure(error)}), so reasons rest on less")
         try:
             queries, resembles, fits = self._of_the_text(state, heard, chosen)
@@ -124,6 +128,7 @@ class Rerank:
                     history=history[i],
                     resembles=resembles[i],
                     fits=fits[i],
+                    support=support[i],
                 )
             )
         return tuple(picks)
@@ -146,19 +151,39 @@ class Rerank:
         written = {query.text: query for query in state.written.queries}
         return tuple((written[heard.queries[q]], round(float(cosines[q]), 4)) for q in order.tolist())
 
-    def _spoken_for(self, state: State, chosen: NDArray[np.int64], added: dict[str, Array]) -> list[Shares]:
-        """For each item the history rows that speak for it in the crowd's parts, each part as far as it speaks for it."""
-        if state.gathered.chosen is None or not len(state.gathered.chosen.z):
-            return [()] * len(chosen)
-        history = state.understood.history
-        said = np.zeros((len(chosen), len(history)))
-        for part in CROWD:
-            if part in added and (added[part] > 0).any():
-                each = self.box.crowd.contributions(history, chosen, part)
-                each /= np.maximum(each.sum(axis=1, keepdims=True), 1e-12)
-                said += np.maximum(added[part], 0)[:, None] * each
+    def _spoken_for(
+        self, state: State, heard: Heard | None, listed: Listed, added: dict[str, Array]
+    ) -> tuple[list[Shares], list[Shares]]:
+        """For each item the history rows that speak for it in the crowd's parts, each part as far as it speaks for it; and
+        those that its place rests on."""
+        chosen, rows = state.gathered.chosen, listed.rows[listed.top]
+        if chosen is None or not len(chosen.z):
+            return [()] * len(rows), [()] * len(rows)
+        history, crowd = state.understood.history, self.box.crowd
+        links = crowd.links(history, rows)
+        said = np.zeros((len(rows), len(history)))
+        for part, each in crowd.contributions(history, links).items():
+            if part in added:
+                said += np.maximum(added[part], 0)[:, None] * each / np.maximum(each.sum(axis=1, keepdims=True), 1e-12)
         shares = said / np.maximum(said.sum(axis=1, keepdims=True), 1e-12)
-        return [_largest(row, history.rows) for row in shares]
+        speaking = [_largest(row, history.rows) for row in shares]
+        return speaking, self._rests_on(history, chosen, heard, listed, links, speaking)
+
+    def _rests_on(
+        self, history: History, chosen: Chosen, heard: Heard | None, listed: Listed, links: Floats, speaking: list[Shares]
+    ) -> list[Shares]:
+        """For each item the newest history rows without which its score would lose most, with what it would lose."""
+        tried = np.flatnonzero(~history.disliked)[-self.box.limits.evidence_tried :]
+        try:
+            lost = support(
+                self.box.crowd, links, self.box.store, self.signals, self.ranker, self.weights, history, chosen, heard,
+                listed.evidence, listed.ranked, listed.rows[listed.top], listed.top, tried,
+            )  # fmt: skip
+        except Exception:  # vectors that fail now are told of where texts are compared
+            log.info("reasons rest on what speaks for an item", exc_info=True)
+            return speaking
+        beyond = np.where(lost > np.maximum(lost.mean(axis=1, keepdims=True), 0), lost, 0)
+        return [_largest(row, history.rows[tried], HISTORY_TRIED) for row in beyond]
 
     def _resembles(self, state: State, vectors: Vectors) -> list[Shares]:
         newest = np.array(state.understood.history.liked_rows(self.box.limits.taste_items), dtype=np.int64)
@@ -196,6 +221,6 @@ def _failure(error: Exception) -> str:
     return type(error).__name__
 
 
-def _largest(values: NDArray[np.floating], rows: NDArray[Any]) -> Shares:
-    order = np.argsort(-values, kind="stable")[:HISTORY_CITED]
+def _largest(values: NDArray[np.floating], rows: NDArray[Any], most: int = HISTORY_CITED) -> Shares:
+    order = np.argsort(-values, kind="stable")[:most]
     return tuple((int(rows[place]), round(float(values[place]), 4)) for place in order if values[place] > 0)

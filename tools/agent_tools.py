@@ -4,7 +4,7 @@ Each returns readable JSON for an agent, and beside it (LangChain's `artifact`) 
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -61,12 +61,14 @@ class FactsArgs(BaseModel):
 class Chosen:
     """What the crowd says of a person: `rows` are candidates; `z` (sources, items) covers the catalogue.
 
-    `by_part` says which sources each part averages. A person who likes nothing known has no candidates.
+    `by_part` says which sources each part averages, `spread` (sources,) what a z-score of 1 is in a source's own scores. A
+    person who likes nothing known has no candidates.
     """
 
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     z: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     by_part: dict[str, list[int]] = field(default_factory=dict)
+    spread: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def score(self, rows: NDArray[np.int64]) -> dict[str, Array]:
         """The mean z-score of these rows by part, each shape (rows,)."""
@@ -157,7 +159,8 @@ def recommend_from_history(box: Toolbox) -> BaseTool:
         keep = box.eligible(history, where)
         if history.disliked.all():
             return "[]", Chosen()
-        chosen = choose(box.crowd.hear([history])[:, 0], box.crowd.by_part, keep, max(k, box.limits.candidates))
+        z, spread = (heard[:, 0] for heard in box.crowd.hear_closely([history]))
+        chosen = replace(choose(z, box.crowd.by_part, keep, max(k, box.limits.candidates)), spread=spread)
         together = chosen.z[:, chosen.rows].mean(axis=0)
         best = np.argsort(-together, kind="stable")[:k].tolist()
         return _content([box.shown(int(chosen.rows[i]), together[i]) for i in best]), chosen

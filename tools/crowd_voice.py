@@ -49,6 +49,7 @@ SOURCES = (
     Source("linear_long_20", "next", "linear_long", 20, 0.9),
 )
 ALS = ("fold_in", "neighbours")
+REACH = max(source.newest + source.skip for source in SOURCES) + 1  # events that any source looks back
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,10 @@ class CrowdVoice:
 
     def hear(self, histories: list[History]) -> Floats:
         """z-scores over the catalogue, shape (sources, people, items); zeros where a source knows nothing."""
+        return self.hear_closely(histories)[0]
+
+    def hear_closely(self, histories: list[History]) -> tuple[Floats, Floats]:
+        """`hear`, and the deviations that the scores were divided by, shape (sources, people)."""
         heard = np.empty((len(self.sources), len(histories), len(self)), dtype=np.float32)
         events: dict[tuple[int, float, int], sp.csr_matrix] = {}
         for scores, source in zip(heard, self.sources, strict=True):
@@ -113,24 +118,52 @@ class CrowdVoice:
                 scores[:] = (events[span] @ self.relations[source.relation]).toarray()
         heard -= heard.mean(axis=2, keepdims=True)
         deviation = heard.std(axis=2, keepdims=True)
-        heard /= np.where(deviation > 0, deviation, 1)
-        return heard
+        deviation[deviation == 0] = 1
+        heard /= deviation
+        return heard, deviation[:, :, 0]
 
-    def contributions(self, history: History, rows: NDArray[np.int64], part: str) -> Floats:
-        """What each event adds to these items in the sources of a part, shape (rows, events); each source sums to 1 at most."""
-        added = np.zeros((len(rows), len(history)), dtype=np.float32)
-        for source in self.sources:
-            if source.part != part:
-                continue
+    def links(self, history: History, rows: NDArray[np.int64]) -> Floats:
+        """What each event says of these items in each source before it is weighed, shape (sources, rows, events)."""
+        events = history.rows[-REACH:]
+        found = np.zeros((len(self.sources), len(rows), len(history)), dtype=np.float32)
+        read = {source.relation for source in self.sources} - {*ALS}
+        between = {name: self.relations[name][events].toarray()[:, rows].T for name in read}
+        for link, source in zip(found, self.sources, strict=True):
             if source.relation in ALS:
                 als = self._als[source.name]
                 taste = als.taste(history)
-                each = als.contributions(taste, rows)
+                if len(taste):
+                    link[:, len(history) - len(taste) :] = als.contributions(taste, rows) / taste.weights
             else:
-                taste = newest(history, source.newest, source.decay, source.skip)
-                each = self.relations[source.relation][taste.rows][:, rows].toarray().T * taste.weights
-            each = np.where(taste.weights > 0, np.maximum(each, 0), 0)  # a dislike speaks for nothing
-            if each.shape[1]:
-                end = len(history) - source.skip
-                added[:, end - each.shape[1] : end] += each / np.maximum(each.sum(axis=1, keepdims=True), 1e-12)
-        return added
+                link[:, len(history) - len(events) :] = between[source.relation]
+        return found
+
+    def weights(self, history: History, without: NDArray[np.int64] | None = None) -> Floats:
+        """How each source weighs the events, shape (sources, events); with `without` (n,), as it weighs them where the event
+        at that place never happened: (sources, n, events)."""
+        weighed = [
+            spans(history, source.newest, source.decay, source.skip, without)
+            * (self._als[source.name].settings.confidence if source.relation in ALS else 1)
+            for source in self.sources
+        ]
+        return np.stack(weighed) if weighed else np.zeros((0, *spans(history, 1, 1.0, 0, without).shape), np.float32)
+
+    def contributions(self, history: History, links: Floats) -> dict[str, Floats]:
+        """What each event adds to items in the sources of each part, (rows, events); each source sums to 1 at most."""
+        said = np.maximum(links * np.maximum(self.weights(history), 0)[:, None, :], 0)
+        said[:, :, history.disliked] = 0  # a dislike speaks for nothing
+        said /= np.maximum(said.sum(axis=2, keepdims=True), 1e-12)
+        return {part: said[places].sum(axis=0) for part, places in self.by_part.items()}
+
+
+def spans(history: History, most: int, decay: float, skip: int = 0, without: NDArray[np.int64] | None = None) -> Floats:
+    """`newest` for every event: its weight (events,), 0 outside the span; or (n, events), each without one place."""
+    places = np.arange(len(history))
+    age = len(history) - 1 - places
+    if without is not None:
+        age = age[None, :] - (without[:, None] > places)
+    inside = (age >= skip) & (age < skip + most)
+    weights = np.where(inside, decay ** np.where(inside, age - skip, 0).astype(np.float64), 0)
+    if without is not None:
+        weights[np.arange(len(without)), without] = 0
+    return np.where(history.disliked, -weights, weights).astype(np.float32)

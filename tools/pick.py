@@ -24,7 +24,8 @@ class Pick:
     """`parts` sum to `score`; `weights` are each voice's share of the summed absolute parts.
 
     `queries` are those that found the item, with cosines; `history` are (row, share) of the history items that speak
-    for it in the crowd's view; `resembles` are history rows its text is nearest to.
+    for it in the crowd's view; `resembles` are history rows its text is nearest to; `support` are the history rows
+    without which its score would lose more than without most, and what it would lose (see `duetto.tools.support`).
     """
 
     row: int
@@ -35,3 +36,4 @@ class Pick:
     history: tuple[tuple[int, float], ...] = ()
     resembles: tuple[tuple[int, float], ...] = ()
     fits: tuple[Fit, ...] = ()
+    support: tuple[tuple[int, float], ...] = ()

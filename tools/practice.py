@@ -75,15 +75,18 @@ def turns(
 
 def joined(
     box: Toolbox, signals: Signals | None, histories: list[History], z: Floats, near: Floats | None,
-    queries: list[Queries] | None, asked: bool,
+    queries: list[Queries] | None, asked: bool, seen: list[History] | None = None,
 ) -> Iterator[tuple[Rows, Evidence]]:  # fmt: skip
-    """`turns` of people whom the crowd (`hear`, `z`) and the language voice (`own_cosines`, `near`) have heard."""
+    """`turns` of people whom the crowd (`hear`, `z`) and the language voice (`own_cosines`, `near`) have heard.
+
+    Nobody is recommended what is in their history, or in that of `seen` where it is given.
+    """
     wanted = queries if queries is not None else [()] * len(histories)
     texts = [text for own in wanted for text in own]
     vectors = embed_queries(box.embedder, texts) if texts else np.zeros((0, 1), np.float32)
     ends = np.cumsum([0, *(len(own) for own in wanted)])
     for i, history in enumerate(histories):
-        keep = box.eligible(history, None)
+        keep = box.eligible(history if seen is None else seen[i], None)
         chosen = Chosen() if history.disliked.all() else choose(z[:, i], box.crowd.by_part, keep, box.limits.candidates)
         searched = vectors[ends[i] : ends[i + 1]]
         heard = box.voice.listen(tuple(wanted[i]), searched, history, keep, None if near is None else near[i])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.crowd import newest
-from duetto.tools.crowd_voice import CrowdVoice
+from duetto.tools.crowd_voice import CrowdVoice, spans
 from duetto.tools.features import WORDS, Features
 from duetto.tools.histories import History
 from duetto.tools.language_voice import TEXTS
@@ -78,14 +78,11 @@ class Signals:
 
         So an item's description does not depend on what else a request brought in.
         """
-        ranks = _ranks(z, inner)
-        crowd, crowd_ranks = z[: len(self.crowd.sources)], ranks[: len(self.crowd.sources)]
+        ranks = _ranks(np.sort(z[:, inner], axis=1), z)
         standing, last = self.crowd.standing, history.rows[-1]
         ones = np.ones(len(rows), dtype=np.float32)
         columns = [
-            z,
-            ranks,
-            [(crowd_ranks < AMONG).sum(axis=0), crowd.mean(axis=0), crowd_ranks.min(axis=0), np.median(crowd_ranks, axis=0)],
+            self._heard(z, ranks),
             [np.log1p(standing.liked[rows]), np.log1p(standing.late[rows]), standing.place[rows]],
             [ones * np.log1p(standing.liked[last]), ones * np.log1p(len(history))],
             [self._alike(history, rows, *span) for span in KINDS.values()],
@@ -99,14 +96,40 @@ class Signals:
             columns.append(np.stack([own, np.abs(own - usual[:, None])], axis=1).reshape(2 * len(own), len(rows)))
         return np.ascontiguousarray(np.concatenate([np.asarray(c, dtype=np.float32) for c in columns]).T)
 
+    def _heard(self, z: Floats, ranks: Floats) -> Floats:
+        """The signals that come first: what the sources say, and how far they agree."""
+        crowd, places = z[: len(self.crowd.sources)], ranks[: len(self.crowd.sources)]
+        agreed = [(places < AMONG).sum(axis=0), crowd.mean(axis=0), places.min(axis=0), np.median(places, axis=0)]
+        return np.concatenate([z, ranks, np.array(agreed, dtype=np.float32)])
+
+    def without(
+        self, described: Floats, places: list[int], z: Floats, history: History, gone: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> Floats:
+        """What `describe` would say of the items at some places (rows) if one event of the history had not been.
+
+        `z` (sources, gone, places) is what the sources then say; `gone` are the events' places in the history. Ranks are
+        among the other candidates as they were, and popularity and number columns stay. Shape (gone, places, signals).
+        """
+        sources = len(z)
+        changed = np.repeat(described[places][None], len(gone), axis=0)
+        flat = z.reshape(sources, -1)
+        heard = self._heard(flat, _ranks(np.sort(described[:, :sources].T, axis=1), flat))
+        changed[:, :, : len(heard)] = heard.T.reshape(len(gone), len(places), -1)
+        events = history.rows[-1 - max(most for most, _ in KINDS.values()) :]
+        alike = (self._kinds[events] @ self._kinds[rows].T).toarray()
+        names = list(self.parts)
+        for name, span in KINDS.items():
+            lost = spans(history, *span, without=gone) - spans(history, *span)
+            changed[:, :, names.index(name)] += lost[:, -len(events) :] @ alike
+        return changed
+
     def _alike(self, history: History, rows: NDArray[np.int64], most: int, decay: float) -> Floats:
         taste = newest(history, most, decay)
         mine = self._kinds[taste.rows].T @ taste.weights
         return np.asarray((self._kinds @ mine)[rows], dtype=np.float32)
 
 
-def _ranks(z: Floats, inner: NDArray[np.bool_]) -> Floats:
-    """How many of the inner items stand above each item, by source; shape as `z`."""
-    ordered = np.sort(z[:, inner], axis=1)
+def _ranks(ordered: Floats, z: Floats) -> Floats:
+    """How many of the `ordered` (sources, items) stand above each item, by source; shape as `z`."""
     above = [ordered.shape[1] - np.searchsorted(best, own, side="right") for best, own in zip(ordered, z, strict=True)]
     return np.array(above, dtype=np.float32).reshape(z.shape)

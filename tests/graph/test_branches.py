@@ -58,7 +58,7 @@ class PickyStore(FaissStore):
 
 
 class LostCrowd(CrowdVoice):
-    def hear(self, histories: list[History]) -> Floats:
+    def hear_closely(self, histories: list[History]) -> tuple[Floats, Floats]:
         raise MemoryError("the factors did not fit")
 
 
@@ -173,9 +173,9 @@ def test_the_crowd_sings_while_the_queries_are_written(sample_index: Index) -> N
     meeting = threading.Barrier(2, timeout=10)  # broken unless both are there at once
 
     class Waiting(CrowdVoice):
-        def hear(self, histories: list[History]) -> Floats:
+        def hear_closely(self, histories: list[History]) -> tuple[Floats, Floats]:
             meeting.wait()
-            return super().hear(histories)
+            return super().hear_closely(histories)
 
     def script(messages: list[BaseMessage], schema: str) -> dict[str, Any]:
         if schema == "QueriesAnswer":

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from duetto.limits import Limits
 from duetto.tools.crowd import Crowd, CrowdSettings
@@ -29,6 +30,10 @@ def bare(**relations: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Crow
     size = next(iter(sparse.values())).shape[0]
     nothing = np.zeros(size, np.float32)
     return CrowdVoice(Crowd(np.zeros((size, 1), np.float32), CrowdSettings(factors=1)), sparse, Standing(*[nothing] * 3))
+
+
+def contributions(voice: CrowdVoice, history: History, rows: NDArray[np.int64], part: str) -> NDArray[np.float32]:
+    return voice.contributions(history, voice.links(history, rows))[part]
 
 
 def source(voice: CrowdVoice, name: str) -> int:
@@ -92,8 +97,8 @@ def test_steps_are_counted_from_the_end_of_the_history() -> None:
         z = voice.hear([long, short])[source(voice, name)]
         assert np.flatnonzero(z[0] > 0).tolist() == [row]
         assert z[1].any() == (name == "step_1")
-    assert voice.contributions(long, np.array([0, 1, 2, 3]), "next").tolist() == np.diag([0.0, 1, 1, 1]).tolist()
-    assert voice.contributions(short, np.array([4]), "next").tolist() == [[1.0]]
+    assert contributions(voice, long, np.array([0, 1, 2, 3]), "next").tolist() == np.diag([0.0, 1, 1, 1]).tolist()
+    assert contributions(voice, short, np.array([4]), "next").tolist() == [[1.0]]
 
 
 def test_order_is_heard(voice: CrowdVoice) -> None:
@@ -126,7 +131,7 @@ def test_warming_changes_nothing(voice: CrowdVoice) -> None:
 @pytest.mark.parametrize("part", ["als", "together", "next"])
 @pytest.mark.parametrize("history", [LOG.at(0), PEOPLE[2], PEOPLE[4]], ids=["known", "disliking", "single"])
 def test_shares_are_positive_and_sum_to_one_a_source_at_most(voice: CrowdVoice, part: str, history: History) -> None:
-    shares = voice.contributions(history, np.arange(ITEMS), part)
+    shares = contributions(voice, history, np.arange(ITEMS), part)
     assert shares.shape == (ITEMS, len(history))
     assert (shares >= 0).all()
     assert shares.sum(axis=1).max() <= len(voice.by_part[part]) + 1e-4
@@ -137,25 +142,25 @@ def test_a_share_goes_to_the_item_that_speaks() -> None:
     matrix = np.zeros((6, 6), np.float32)
     matrix[0, 5], matrix[2, 5], matrix[3, 4] = 3, 1, 1
     voice, history = bare(together=matrix), NOBODY.with_feedback([3, 0, 2], [])
-    shares = voice.contributions(history, np.array([5, 4, 1]), "together")
+    shares = contributions(voice, history, np.array([5, 4, 1]), "together")
     near, far = 3 * 0.7 / (3 * 0.7 + 1), 3 * 0.95 / (3 * 0.95 + 1)
     assert shares == pytest.approx(np.array([[0, near + far, 2 - near - far], [2, 0, 0], [0, 0, 0]]), abs=1e-5)
 
 
 def test_events_before_a_source_s_span_have_no_share_in_it() -> None:
     voice = bare(soon=np.ones((6, 6), np.float32))
-    shares = voice.contributions(NOBODY.with_feedback([0, 1, 2], []), np.array([5]), "next")
+    shares = contributions(voice, NOBODY.with_feedback([0, 1, 2], []), np.array([5]), "next")
     assert shares.tolist() == [[0, 0, 1]]
 
 
 @pytest.mark.parametrize("part", ["als", "together", "next"])
 def test_what_was_disliked_speaks_for_nothing(voice: CrowdVoice, part: str) -> None:
     history = LOG.at(3).with_feedback([5, 6], [7, 8])
-    assert not voice.contributions(history, np.arange(ITEMS), part)[:, history.disliked].any()
+    assert not contributions(voice, history, np.arange(ITEMS), part)[:, history.disliked].any()
 
 
 def test_nobody_has_no_shares(voice: CrowdVoice) -> None:
-    assert voice.contributions(NOBODY, np.arange(3), "als").shape == (3, 0)
+    assert contributions(voice, NOBODY, np.arange(3), "als").shape == (3, 0)
 
 
 # standing
@@ -176,3 +181,22 @@ def test_the_last_tenth_of_a_long_history_is_late() -> None:
 def test_nobody_s_standing_is_nought() -> None:
     standing = Standing.of(people(), 2)
     assert (standing.liked.tolist(), standing.late.tolist(), standing.place.tolist()) == ([0, 0], [0, 0], [0, 0])
+
+
+@pytest.mark.parametrize("person", range(0, 20, 3))
+def test_links_and_weights_make_the_scores_again(voice: CrowdVoice, person: int) -> None:
+    history = LOG.at(person)
+    raw = np.einsum("se,sie->si", voice.weights(history), voice.links(history, np.arange(ITEMS)))
+    z, spread = (heard[:, 0] for heard in voice.hear_closely([history]))
+    assert (raw - raw.mean(axis=1, keepdims=True)) / spread[:, None] == pytest.approx(z, abs=2e-3)
+
+
+@pytest.mark.parametrize("gone", [0, 1, -1])
+def test_weights_without_an_event_are_those_of_the_history_without_it(voice: CrowdVoice, gone: int) -> None:
+    history = LOG.at(4)
+    place = len(history) + gone if gone < 0 else gone
+    kept = np.arange(len(history)) != place
+    shorter = History(history.rows[kept], history.disliked[kept], known=True)
+    without = voice.weights(history, np.array([place]))[:, 0]
+    assert not without[:, place].any()
+    assert without[:, kept] == pytest.approx(voice.weights(shorter))

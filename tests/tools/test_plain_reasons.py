@@ -14,7 +14,8 @@ from tests.tools.films import catalogue
 
 CATALOGUE = catalogue()
 TASTES = (Preference("Horror", 1.0, (0, 3)), Preference("Comedy", 0.5, (4, 7)))
-PICK = Pick(1, 2.0, {"queries": 1.0, "taste": 0.5, "als": 0.5}, {"language": 0.75, "crowd": 0.25})
+EVERYTHING = tuple((row, 1.0 - row / 100) for row in range(12))
+PICK = Pick(1, 2.0, {"queries": 1.0, "taste": 0.5, "als": 0.5}, {"language": 0.75, "crowd": 0.25}, support=EVERYTHING)
 ASKED = (SearchQuery("marines and a creature", REQUEST), 0.8)
 
 
@@ -40,9 +41,27 @@ def test_an_example_is_named() -> None:
 
 
 def test_the_crowd_s_evidence_is_cited() -> None:
-    found = of(replace(PICK, parts={"als": 1.0}, history=((0, 0.6), (3, 0.3), (2, 0.1))))
+    found = of(replace(PICK, parts={"als": 1.0}, history=((0, 0.6), (3, 0.3), (2, 0.09))))
     assert found.text == "Other people's histories link it with Alien and The Thing from yours."
     assert found.cited == (0, 3)
+
+
+def test_only_what_the_item_s_place_rests_on_is_cited_what_matters_most_first() -> None:
+    pick = replace(PICK, parts={"als": 1.0}, history=((0, 0.5), (2, 0.3), (3, 0.2)), support=((3, 0.4), (0, 0.1), (5, 0.05)))
+    assert of(pick).cited == (3, 0)
+    assert reason(pick, TASTES, "", CATALOGUE, filtered=False).cited == (0, 2)
+
+
+def test_a_taste_is_told_without_evidence_that_does_not_matter() -> None:
+    found = of(replace(PICK, parts={"als": 0.0}, fits=(Fit(0, 0.9, 1.0),), support=((3, 0.4),)))
+    assert "It fits your taste for Horror." in found.text
+    assert found.cited == (3,)
+
+
+def test_where_nothing_matters_nothing_is_cited() -> None:
+    found = of(replace(PICK, parts={"als": 1.0, "taste": 1.0}, history=((0, 0.6),), resembles=((3, 0.7),), support=()))
+    assert found.text == "It ranks here by a little of everything; no single piece of evidence stands out."
+    assert found.cited == ()
 
 
 def test_history_that_hardly_contributes_is_not_cited() -> None:
@@ -108,7 +127,7 @@ SHARES = st.lists(st.tuples(st.integers(0, 11), st.floats(0, 1)), max_size=3).ma
 PARTS = st.dictionaries(st.sampled_from(["queries", "taste", "als", "popularity"]), st.floats(-3, 3))
 FITS = st.lists(st.builds(Fit, st.sampled_from([0, 1]), st.floats(0, 1), st.floats(0, 1)), max_size=2).map(tuple)
 PICKS = st.builds(
-    Pick, st.integers(0, 11), st.just(1.0), PARTS, st.just({}), st.sampled_from([(), (ASKED,)]), SHARES, SHARES, FITS
+    Pick, st.integers(0, 11), st.just(1.0), PARTS, st.just({}), st.sampled_from([(), (ASKED,)]), SHARES, SHARES, FITS, SHARES
 )
 
 

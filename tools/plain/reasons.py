@@ -14,26 +14,34 @@ FITS = 0.8  # a preference is called met above this share of the catalogue
 CITED_SHARE = 0.1  # a history item is named from this share of the crowd's score on
 
 
-def reason(pick: Pick, preferences: tuple[Preference, ...], wish: str, catalogue: Catalogue) -> Reason:
-    """One to three sentences, LANE's steps for the preferences that bear on the item, and the history rows cited."""
+def reason(pick: Pick, preferences: tuple[Preference, ...], wish: str, catalogue: Catalogue, filtered: bool = True) -> Reason:
+    """One to three sentences, LANE's steps for the preferences that bear on the item, and the history rows cited.
+
+    Only evidence that the item's place rests on is cited; not `filtered`, whatever speaks for it is.
+    """
+    matters = [row for row, _ in pick.support]
+
+    def citable(rows: list[int]) -> list[int]:
+        return sorted((row for row in rows if row in matters), key=matters.index)[:2] if filtered else rows[:2]
+
     clauses: list[str] = []
     cited: list[int] = []
     asked = "queries" in pick.parts
     if asked and pick.parts["queries"] > 0 and pick.queries:
         clauses.append(_match(pick, wish, catalogue))
-    history = [row for row, share in pick.history if share >= CITED_SHARE][:2]
+    history = citable([row for row, share in pick.history if share >= CITED_SHARE])
+    near = citable([row for row, _ in pick.resembles])
     if history and sum(pick.parts.get(part, 0.0) for part in CROWD) > 0:
         clauses.append(f"Other people's histories link it with {_titles(history, catalogue)} from yours.")
         cited += history
-    elif pick.resembles and pick.parts.get("taste", 0.0) > 0 and not (clauses and pick.queries[0][0].serves.startswith(LIKE)):
-        near = [row for row, _ in pick.resembles][:2]
+    elif near and pick.parts.get("taste", 0.0) > 0 and not (clauses and pick.queries[0][0].serves.startswith(LIKE)):
         clauses.append(f"Its text is close to that of {_titles(near, catalogue)} from your history.")
         cited += near
     met = next((fit for fit in pick.fits if fit.fitness >= FITS), None)
     if met is not None:
         preference = preferences[met.preference]
         clauses.append(f"It fits your taste for {preference.text}.")
-        cited += preference.evidence[:2]
+        cited += citable(list(preference.evidence))
     if asked and pick.parts["queries"] <= 0:
         clauses.append("Its text does not match your request; it is here for your history.")
     if set(pick.parts) == {"popularity"}:
