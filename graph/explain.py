@@ -87,7 +87,8 @@ class Explain:
         pick, catalogue, understood = state.ranking.picks[place], self.box.catalogue, state.understood
         citable = [row for row, _ in (*pick.history, *pick.resembles)]
         citable += [row for fit in pick.fits for row in understood.preferences[fit.preference].evidence]
-        citable = list(dict.fromkeys(citable))
+        rests_on = {row for row, _ in pick.support}
+        citable = [row for row in dict.fromkeys(citable) if row in rests_on]
         turn = {
             "message": understood.message,
             "preferences": [
