@@ -20,7 +20,7 @@ from duetto.tools.plain.reasons import FITS
 
 LINKED = re.compile(r"Other people's histories link it with (.+?) from yours\.")
 CLOSE_TO_OWN = re.compile(r"Its text is close to that of (.+?) from your history\.")
-FITTING = re.compile(r"It fits your taste for (.+?)\.(?= [A-Z]|$)")
+FITTING = "It fits your taste for "
 COSINE = re.compile(r"cosine (-?\d+\.\d+)")
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)*(?![\w])")
 QUOTED = re.compile(r"“([^”]*)”")
@@ -89,15 +89,14 @@ class Checks:
     def _tastes(self, told: Told) -> list[str]:
         """A taste that the item is said to fit is one of the person's, and the item has its features."""
         wrong = []
-        by_text = {preference.text: preference for preference in told.preferences}
-        for text in FITTING.findall(told.reason.text):
-            preference = by_text.get(text)
+        for rest in told.reason.text.split(FITTING)[1:]:
+            preference = next((p for p in told.preferences if rest.startswith(f"{p.text}.")), None)
             if preference is None:
-                wrong.append(f"“{text}” is no taste of this person")
+                wrong.append(f"“{rest[:60]}” is no taste of this person")
             elif preference.features:
                 has = self.features.matrix[told.pick.row, list(preference.features)].toarray().ravel()
                 if has.mean() < FITS:
-                    wrong.append(f"it is not {text}")
+                    wrong.append(f"it is not {preference.text}")
         return wrong
 
     def _numbers(self, told: Told, known: set[int]) -> list[str]:

@@ -29,6 +29,7 @@ from duetto.tools.support import support
 log = logging.getLogger("duetto")
 HISTORY_CITED = 4
 HISTORY_TRIED = 6
+CLOSE = 1.0  # deviations above the catalogue's mean likeness from which a text is called close
 Matches = tuple[tuple[SearchQuery, float], ...]
 Shares = tuple[tuple[int, float], ...]
 
@@ -186,11 +187,15 @@ class Rerank:
         return [_largest(row, history.rows[tried], HISTORY_TRIED) for row in beyond]
 
     def _resembles(self, state: State, vectors: Vectors) -> list[Shares]:
+        """The newest history items whose texts are closer to an item's than most of the catalogue's are."""
         newest = np.array(state.understood.history.liked_rows(self.box.limits.taste_items), dtype=np.int64)
         if not len(newest):
             return [()] * len(vectors)
-        near = vectors @ self.box.store.vectors_of(newest).T
-        return [_largest(row, newest) for row in near]
+        own = self.box.store.vectors_of(newest)
+        everywhere = self.box.voice.sample_cosines(own)
+        near = vectors @ own.T
+        close = near > everywhere.mean(axis=1) + CLOSE * everywhere.std(axis=1)
+        return [_largest(row, newest) for row in np.where(close, near, 0)]
 
     def _fits(self, state: State, chosen: NDArray[np.int64], vectors: Vectors) -> list[tuple[Fit, ...]]:
         """LANE's attention over the preferences, and how well each of them fits (see `Fit`)."""
