@@ -189,6 +189,27 @@ def reasons(
         out.print(show.truth(report))
 
 
+@evaluate.command()
+def cases(
+    files: Annotated[list[Path] | None, typer.Argument(help="YAML files or folders; by default the cases of Duetto.")] = None,
+    index: IndexOption = "sample",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcomes as JSON.")] = False,
+) -> None:
+    """Play conversations with assertions on their state; exit code 1 when one fails, and its state is printed."""
+    from dataclasses import asdict
+
+    from duetto import show, wiring
+
+    settings = _settings()
+    with show.Bars(err) as bars:
+        outcomes = wiring.run_cases(files or [], index, settings=settings, progress=bars)
+    if as_json:
+        typer.echo(json.dumps([asdict(outcome) for outcome in outcomes], ensure_ascii=False, indent=1))
+    else:
+        out.print(show.cases([asdict(outcome) for outcome in outcomes]))
+    sys.exit(1 if any(outcome.wrong for outcome in outcomes) else 0)
+
+
 def _people(users: str) -> int | None:
     if users == "all":
         return None

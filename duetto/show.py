@@ -1,5 +1,6 @@
 """What a terminal shows of a turn and of an index."""
 
+import json
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -121,6 +122,20 @@ def truth(report: dict[str, Any]) -> RenderableType:
 
 def _estimate(value: Any) -> str:
     return f"{value['mean']:.4f} ({value['low']:.4f} to {value['high']:.4f})" if isinstance(value, dict) else str(value)
+
+
+def cases(outcomes: list[dict[str, Any]]) -> RenderableType:
+    """Each case, and the state after a turn that failed."""
+    lines: list[RenderableType] = []
+    for outcome in outcomes:
+        passed = not outcome["wrong"]
+        lines.append(Text(f"{'passed' if passed else 'FAILED'}  {outcome['case']}", style="green" if passed else "bold red"))
+        lines += [Padding(Text(what), (0, 0, 0, 8)) for what in outcome["wrong"]]
+        if outcome["state"]:
+            lines.append(Padding(Text(json.dumps(outcome["state"], ensure_ascii=False, indent=1), style="dim"), (0, 0, 0, 8)))
+    failed = sum(bool(outcome["wrong"]) for outcome in outcomes)
+    lines.append(Text(f"{len(outcomes) - failed} passed, {failed} failed", style="bold"))
+    return Group(*lines)
 
 
 def said(user: object, message: str) -> RenderableType:

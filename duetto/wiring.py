@@ -14,7 +14,7 @@ from langgraph.types import Checkpointer
 from openai import OpenAIError
 
 from duetto.errors import BadInput, NotReady
-from duetto.evals import accuracy, replay, truth
+from duetto.evals import accuracy, case_files, replay, truth
 from duetto.evals.baselines import Baselines
 from duetto.evals.player import Player
 from duetto.evals.report import require, write_report
@@ -315,6 +315,18 @@ def evaluate_reasons(
     if output is not None:
         _write_report(output, report, truth.page(report))
     return report
+
+
+def run_cases(
+    files: list[Path], index: str | Path, *, settings: Settings | None = None, progress: Progress | None = None
+) -> list[case_files.Outcome]:
+    """Plays the conversations of case files over an index (see `duetto.evals.case_files`). Raises BadInput or NotReady."""
+    settings = settings or Settings.from_environment()
+    cases = case_files.read(files or [case_files.OURS])
+    loaded = open_index(index, settings)
+    box, signals = parts(loaded, settings)
+    runner = case_files.Runner(box, loaded.features, partial(graph_of, loaded, box, signals, chat_model(settings)))
+    return runner.run(cases, (progress or Silence()).stage("cases", len(cases)))
 
 
 def _write_report(output: Path, report: dict[str, Any], page: dict[str, Any]) -> None:
