@@ -281,6 +281,25 @@ def replay(
     sys.exit(1 if report["drifted"] else 0)
 
 
+@app.command()
+def feedback(
+    run: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run_id of an answer.")],
+    verdict: Annotated[str, typer.Argument(metavar="up|down", help="Was it good?")],
+    comment: Annotated[str | None, typer.Option("--comment", help="Why.")] = None,
+) -> None:
+    """Tell LangSmith what a person thought of a traced turn."""
+    from duetto.tools.tracing import send_feedback
+
+    if verdict not in ("up", "down"):
+        raise BadInput(f"cannot take {verdict!r} for a verdict: it is up or down")
+    try:
+        run_id = uuid.UUID(run)
+    except ValueError:
+        raise BadInput(f"cannot take {run!r} for a run: give the run_id of an answer, as `duetto ask --json` prints it") from None
+    send_feedback(run_id, verdict == "up", comment)
+    out.print(f"{verdict}: kept with run {run_id}", soft_wrap=True)
+
+
 def _heard() -> str | None:
     """The next line the person types, None at the end of input."""
     try:

@@ -22,8 +22,9 @@ class Settings:
 
     Environment: DUETTO_MODEL (unset: no language model), OPENAI_API_KEY, OPENAI_BASE_URL, DUETTO_METHOD,
     DUETTO_PRICE ("input,output" per million tokens), DUETTO_CACHE and DUETTO_DATA (folders), DUETTO_EMBEDDER (what
-    an index must have been built with), DUETTO_INDEX (what `langgraph dev` serves), and DUETTO_<NAME OF A LIMIT>, e.g.
-    DUETTO_MODEL_CALLS=4.
+    an index must have been built with), DUETTO_TRACE_TEXT
+    ("off": traces carry no text of items or messages), DUETTO_INDEX (what `langgraph dev` serves), and
+    DUETTO_<NAME OF A LIMIT>, e.g. DUETTO_MODEL_CALLS=4.
     """
 
     model: str | None = None
@@ -33,6 +34,7 @@ class Settings:
     price: tuple[float, float] | None = None
     embedder: str | None = None
     index: str = "sample"
+    trace_text: bool = True
     cache: Path = field(default_factory=lambda: Path(platformdirs.user_cache_dir("duetto")))
     data: Path = field(default_factory=lambda: Path(platformdirs.user_data_dir("duetto")))
     limits: Limits = Limits()
@@ -55,6 +57,8 @@ class Settings:
         method = env.get("DUETTO_METHOD", base.method)
         if method not in get_args(Method):
             raise BadInput(f"cannot use DUETTO_METHOD={method!r}: it is one of {', '.join(get_args(Method))}")
+        if (trace_text := env.get("DUETTO_TRACE_TEXT", "on")) not in ("on", "off"):
+            raise BadInput(f"cannot use DUETTO_TRACE_TEXT={trace_text!r}: it is on or off")
         key = env.get("OPENAI_API_KEY")
         return replace(
             base,
@@ -65,6 +69,7 @@ class Settings:
             price=_price(env.get("DUETTO_PRICE")),
             embedder=env.get("DUETTO_EMBEDDER") or None,
             index=env.get("DUETTO_INDEX") or base.index,
+            trace_text=trace_text == "on",
             cache=Path(env["DUETTO_CACHE"]) if env.get("DUETTO_CACHE") else base.cache,
             data=Path(env["DUETTO_DATA"]) if env.get("DUETTO_DATA") else base.data,
         )

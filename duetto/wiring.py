@@ -44,6 +44,7 @@ from duetto.tools.progress import Progress, Silence
 from duetto.tools.reading import tables
 from duetto.tools.signals import Signals
 from duetto.tools.threads import EitherSqliteSaver
+from duetto.tools.tracing import bounded_client
 
 SAMPLE = "sample"
 Graph = CompiledStateGraph[State, Context, TurnInput, TurnOutput]
@@ -68,11 +69,12 @@ def open_graph(
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
     model = model or chat_model(settings)
+    traced = bounded_client(settings.trace_text) is not None
+    pseudonyms = Pseudonyms(settings.data / "pseudonyms.key") if redact or traced else None
     recorder = None
     if record is not None:
-        pseudonyms = Pseudonyms(settings.data / "pseudonyms.key") if redact else None
-        recorder = Record(box, setup(loaded, box, model), Journal(Path(record)), pseudonyms)
-    graph = graph_of(loaded, box, signals, model, recorder, checkpointer)
+        recorder = Record(box, setup(loaded, box, model), Journal(Path(record)), pseudonyms if redact else None)
+    graph = graph_of(loaded, box, signals, model, recorder, checkpointer, pseudonyms)
     # One write a turn; LangGraph's own default writes after every superstep.
     return graph.with_config(configurable={"__pregel_durability": "exit"}) if checkpointer else graph
 
@@ -85,7 +87,7 @@ def setup(index: Index, box: Toolbox, model: LanguageModel | None) -> Setup:
 
 def graph_of(
     index: Index, box: Toolbox, signals: Signals, model: LanguageModel | None, record: Node | None = None,
-    checkpointer: Checkpointer = None,
+    checkpointer: Checkpointer = None, pseudonyms: Pseudonyms | None = None,
 ) -> Graph:  # fmt: skip
     """The graph with these parts; `model` None means the plain twins."""
     return build(
@@ -95,7 +97,7 @@ def graph_of(
         collaborate=Collaborate(recommend_from_history(box)),
         rerank=Rerank(box, index.weights, signals, index.ranker, index.no_ranker),
         explain=Explain(box, model),
-        answer=Reply(index.catalogue, index.version, model.price if model else None),
+        answer=Reply(index.catalogue, index.version, model.price if model else None, pseudonyms),
         record=record,
         checkpointer=checkpointer,
     )

@@ -11,8 +11,10 @@ from duetto.graph.state import Context, ItemId, Outcome, State
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.chat.budget import Usage, cost
 from duetto.tools.fusion import PARTS
+from duetto.tools.journal import Pseudonyms
 from duetto.tools.language import Reason
 from duetto.tools.pick import Pick
+from duetto.tools.tracing import describe_turn
 
 
 class Cited(BaseModel):
@@ -124,6 +126,7 @@ class Reply:
     catalogue: Catalogue
     index: str
     price: tuple[float, float] | None
+    pseudonyms: Pseudonyms | None = None
 
     def __call__(self, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         understood = state.understood
@@ -160,11 +163,30 @@ class Reply:
             ),
             timings_ms={**{node: outcome.ms for node, outcome in ran.items()}, "total": _total(ran)},
         )
+        self._trace(answer)
         said: list[AnyMessage] = [HumanMessage(understood.message)] if state.message is not None else []
         return {
             "answer": answer.model_dump(mode="json", by_alias=True),
             "messages": [*said, AIMessage(answer.reply)],
         }
+
+    def _trace(self, answer: Answer) -> None:
+        """What is known of a turn only at its end; who spoke is a pseudonym."""
+        shares = [r.weights for r in answer.recommendations]
+        weights = {voice: round(sum(s[voice] for s in shares) / len(shares), 3) for voice in (shares[0] if shares else ())}
+        describe_turn(
+            {
+                "thread": answer.thread,
+                "user": self.pseudonyms.of(answer.user) if self.pseudonyms else None,
+                "known": answer.known,
+                "index": answer.index,
+                "prompts": answer.prompts,
+                "weights": weights,
+                "degraded": answer.degraded,
+                "model_calls": answer.usage.calls,
+            },
+            ["duetto", answer.intent, *(["degraded"] if answer.degraded else [])],
+        )
 
     def _cited(self, row: int) -> Cited:
         return Cited(item_id=self.catalogue.ids[row], title=self.catalogue.titles[row])

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.tools import BaseTool, StructuredTool
 from numpy.typing import NDArray
@@ -24,11 +25,13 @@ from duetto.tools.histories import Histories, History
 from duetto.tools.language_voice import Heard, LanguageVoice
 from duetto.tools.predicate import Predicate, from_json
 from duetto.tools.single_thread import single_thread
+from duetto.tools.tracing import retrieving
 from duetto.tools.vector_store import Mask, Searchable
 from duetto.tools.words import Words
 
 Id = str | int
 Where = dict[str, Any] | None
+DOCUMENTS = 10  # of each query that a trace tells of
 _WHERE = Field(
     None,
     description='a filter: {"column","operator","value"} with operator eq, ne, in, not_in, lt, le, gt, ge or contains; '
@@ -134,7 +137,10 @@ def search_catalogue(box: Toolbox) -> BaseTool:
         history = box.history(user, liked, disliked)
         keep = box.eligible(history, where)
         vectors = embed_queries(box.embedder, queries) if queries else np.zeros((0, 1), np.float32)
-        heard = box.voice.listen(tuple(queries), vectors, history, keep)
+        with retrieving("; ".join(queries)) as documents:
+            heard = box.voice.listen(tuple(queries), vectors, history, keep)
+            if documents is not None:
+                documents += _documents(box, heard)
         best: dict[int, float] = {}
         for found in heard.found:
             for row, cosine in found:
@@ -149,6 +155,15 @@ def search_catalogue(box: Toolbox) -> BaseTool:
         args_schema=SearchArgs,
         response_format="content_and_artifact",
     )
+
+
+def _documents(box: Toolbox, heard: Heard) -> list[Document]:
+    """What each query found, best first."""
+    return [
+        Document(box.catalogue.document(row), metadata={**box.shown(row, cosine), "query": query})
+        for query, found in zip(heard.queries, heard.found, strict=True)
+        for row, cosine in found[:DOCUMENTS]
+    ]
 
 
 def recommend_from_history(box: Toolbox) -> BaseTool:

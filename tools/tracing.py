@@ -1,0 +1,154 @@
+"""What LangSmith is told of a turn: runs that carry no arrays, no text where it is to stay here, and the turn's own facts.
+
+Nothing here traces by itself: LangChain does, where LANGSMITH_TRACING asks for it.
+"""
+
+import atexit
+import dataclasses
+import logging
+import os
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from langchain_core.callbacks import CallbackManager
+from langchain_core.documents import Document
+from langchain_core.runnables.config import ensure_config, get_callback_manager_for_config
+from langchain_core.tracers import LangChainTracer
+from langsmith import Client, configure
+from langsmith.utils import LangSmithError, LangSmithWarning, tracing_is_enabled
+from pydantic import BaseModel
+from urllib3.util.retry import Retry
+
+from duetto.errors import NotReady
+
+log = logging.getLogger("duetto")
+DEPTH, LENGTH = 6, 200
+HIDDEN = "(hidden)"
+CONNECT_MS, READ_MS = 1_000, 4_000
+EXIT_SECONDS = 1.5
+_open: list[Client] = []
+
+
+def bounded_client(text: bool) -> Client | None:
+    """The client of all traces from now on, None where nothing is traced. Without `text` no words leave this machine.
+
+    It sends once, and waits for a server only so long (see `finish`).
+    """
+    return _client(text) if tracing_is_enabled() else None
+
+
+@cache
+def _client(text: bool) -> Client:
+    def told(values: dict[str, Any]) -> dict[str, Any]:
+        return {str(name): plain(value, text) for name, value in values.items()}
+
+    # Only its environment tells langsmith that its threads must not hold up the end of the process; `finish` does, for a while.
+    os.environ.setdefault("LANGSMITH_USE_DAEMON", "true")
+    _hush()
+    client = Client(
+        timeout_ms=(CONNECT_MS, READ_MS), retry_config=Retry(total=0), hide_inputs=told, hide_outputs=told,
+        tracing_error_callback=_unsent,
+    )  # fmt: skip
+    configure(client=client)
+    _open.append(client)
+    atexit.register(finish)
+    return client
+
+
+def _hush() -> None:
+    """langsmith logs a part of the key with every failure; ours are told without it."""
+    logging.getLogger("langsmith.client").setLevel(logging.CRITICAL)
+
+
+def _unsent(error: Exception) -> None:
+    log.warning("a trace could not be sent to LangSmith (%s)", type(error).__name__)
+
+
+def send_feedback(run_id: UUID, good: bool, comment: str | None) -> None:
+    """A person's verdict on a traced turn. Raises NotReady when LangSmith cannot be told."""
+    _hush()
+    client = Client(timeout_ms=(CONNECT_MS, READ_MS), retry_config=Retry(total=0), auto_batch_tracing=False)
+    try:
+        with warnings.catch_warnings():  # it would rather be told the project too, which costs another request
+            warnings.simplefilter("ignore", LangSmithWarning)
+            client.create_feedback(run_id, "person", score=float(good), comment=comment, stop_after_attempt=1)
+    except (LangSmithError, OSError) as error:
+        why = type(error).__name__  # its text may hold the key
+        raise NotReady(f"LangSmith could not be told ({why}): check LANGSMITH_ENDPOINT and LANGSMITH_API_KEY") from error
+    finally:
+        client.close(timeout=0)
+
+
+def finish(seconds: float = EXIT_SECONDS) -> None:
+    """Sends what is left, for at most so long; call it before the process ends."""
+    until = time.monotonic() + seconds
+    while _open:
+        client = _open.pop()
+        closing = threading.Thread(target=client.close, kwargs={"timeout": max(0.0, until - time.monotonic())}, daemon=True)
+        closing.start()
+        closing.join(max(0.0, until - time.monotonic()))
+    _client.cache_clear()
+
+
+def plain(value: Any, text: bool = True, depth: int = DEPTH) -> Any:
+    """JSON-able, short: arrays by their shape, and texts hidden unless `text`."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return value if text else HIDDEN
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return f"array of {value.dtype}, shape {value.shape}"
+    if depth == 0:
+        return type(value).__name__
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump(), text, depth)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return plain(fields, text, depth)
+    if isinstance(value, Mapping):
+        return {str(name): plain(one, text, depth - 1) for name, one in list(value.items())[:LENGTH]}
+    if isinstance(value, Sequence | set | frozenset):
+        return [plain(one, text, depth - 1) for one in list(value)[:LENGTH]]
+    return type(value).__name__
+
+
+def _callbacks() -> CallbackManager:
+    return get_callback_manager_for_config(ensure_config())
+
+
+@contextmanager
+def retrieving(query: str) -> Iterator[list[Document] | None]:
+    """A retriever run of the documents that are put into the list; None where nobody listens."""
+    manager = _callbacks()
+    if not manager.handlers:
+        yield None
+        return
+    found: list[Document] = []
+    run = manager.on_retriever_start({"name": "vector search"}, query, name="vector search")
+    try:
+        yield found
+    except BaseException as error:
+        run.on_retriever_error(error)
+        raise
+    run.on_retriever_end(found)
+
+
+def describe_turn(metadata: dict[str, Any], tags: list[str]) -> None:
+    """Adds to the run of the whole turn, from inside one of its nodes."""
+    manager = _callbacks()
+    for tracer in manager.handlers:
+        if isinstance(tracer, LangChainTracer):
+            node = tracer.run_map.get(str(manager.parent_run_id))
+            run = tracer.run_map.get(str(node.parent_run_id)) if node is not None else None
+            if run is not None:
+                run.extra.setdefault("metadata", {}).update(metadata)
+                run.tags = [*(run.tags or []), *(tag for tag in tags if tag not in (run.tags or []))]
