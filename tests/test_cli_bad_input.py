@@ -4,13 +4,16 @@ import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from duetto.cli import main
+from duetto.settings import Settings
 from duetto.tools import index as indexes
+from tests.sessions import played
 
 ITEMS = "item_id,title,genre\n" + "".join(f"{n},Film number {n},{'drama' if n % 2 else 'comedy'}\n" for n in range(1, 21))
 LOG = "user_id,item_id\n" + "".join(f"u{u},{1 + (u + i) % 20}\n" for u in range(12) for i in range(6))
@@ -201,6 +204,68 @@ def test_a_model_without_a_key_is_refused(
 ) -> None:
     monkeypatch.setenv("DUETTO_MODEL", "gpt-4o-mini")
     assert "API key" in refused(capsys, "ask", "m", "--index", str(shop / "index"))
+
+
+@pytest.fixture
+def recording(settings: Settings, tmp_path: Path) -> Path:
+    return played(tmp_path / "recorded", settings, [{"user": "p001", "message": "hello!"}], "t")
+
+
+def say(**fields: Any) -> Callable[[Path], object]:
+    return lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def make_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+FILE = "FILE"  # the recording's own name
+BAD_REPLAYS: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
+    "no such file": (lambda path: path.unlink(), [], "cannot read the recording"),
+    "a folder": (make_a_folder, [], "cannot read the recording"),
+    "no recording": (lambda path: path.write_text(ITEMS), [], "cannot replay the recording: it has no turn"),
+    "an empty file": (lambda path: path.write_text(""), [], "it has no turn"),
+    "another's JSON": (lambda path: path.write_text('{"a": 1}'), [], "line 1 of"),
+    "a newer schema": (say(schema=2), [], "it has schema 2, and this duetto reads 1; update duetto"),
+    "all redacted": (say(redacted=True), [], "record without --redact"),
+    "a model's name": (lambda path: None, ["--model", "gpt-4o"], "choose recorded, live or none"),
+    "live without a model": (lambda path: None, ["--model", "live"], "name it in DUETTO_MODEL"),
+    "no such report": (lambda path: None, ["--against", "nowhere.json"], "cannot read the report nowhere.json"),
+    "no report": (lambda path: None, ["--against", FILE], "it is not a report.json"),
+    "no index": (lambda path: None, ["--index", "nowhere"], "duetto build"),
+    "out is a file": (lambda path: None, ["--out", FILE], "name another folder"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_REPLAYS)
+def test_a_replay_that_makes_no_sense_is_refused(
+    case: str, recording: Path, sample_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil, words, expected = BAD_REPLAYS[case]
+    spoil(recording)
+    given = [str(recording) if word == FILE else word for word in words]
+    assert expected in refused(capsys, "replay", str(recording), "--index", str(sample_path), *given)
+
+
+def test_a_report_of_other_turns_is_refused(
+    recording: Path, settings: Settings, sample_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = played(tmp_path / "other", settings, [{"message": "hello!"}], "u")
+    index = ["--index", str(sample_path)]
+    run("replay", str(other), *index, "--out", str(tmp_path / "out"))
+    report = str(tmp_path / "out" / "report.json")
+    assert "none of these turns" in refused(capsys, "replay", str(recording), *index, "--against", report)
+
+
+def test_turns_that_cannot_be_recorded_are_refused_before_they_are_played(
+    sample_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    words = ["ask", "m", "--index", str(sample_path), "--record"]
+    assert "cannot record into" in refused(capsys, *words, str(tmp_path / "taken"))
+    monkeypatch.setenv("DUETTO_DATA", str(tmp_path / "taken"))
+    assert "cannot keep the secret of pseudonyms" in refused(capsys, *words, str(tmp_path / "recorded"), "--redact")
 
 
 def test_every_file_of_an_index_loads_without_pickle(shop: Path) -> None:
