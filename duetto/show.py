@@ -101,7 +101,7 @@ def replayed(report: dict[str, Any]) -> RenderableType:
     for name, form in (("half_written_lines", "{} half-written lines skipped"), ("redacted_turns", "{} redacted turns skipped")):
         lines += [Text(form.format(report[name]), style="dim")] if report[name] else []
     count, speed = report["turns_played"], report["turns_per_second"]
-    verdict = f"{report['drifted']} of {count} turns moved" if report["drifted"] else f"no drift in {count} turns"
+    verdict = f"{report['drifted']} of {count} turns moved" if report["drifted"] else f"no drift, turns: {count}"
     lines.append(Text(f"{verdict}, {speed} turns a second", style="bold"))
     return Group(*lines)
 

@@ -66,6 +66,8 @@ def open_graph(
     Raises NotReady when the index is missing, damaged, or made with another embedder than the settings ask for.
     """
     settings = settings or Settings.from_environment()
+    if redact and record is None:
+        raise BadInput("cannot redact what is not recorded: name a folder with --record")
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
     model = model or chat_model(settings)

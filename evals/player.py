@@ -40,11 +40,13 @@ class Player:
             model.tape.load([call_of(call) for call in turn.calls])
         thread = str(uuid.uuid4())
         config = {"configurable": {"thread_id": thread}, "run_name": "replay"}
-        with tracing_context(enabled=False):
-            graph.update_state(config, turn.before.model_dump(), as_node="answer")
-            given = {"user": turn.answer.user, "message": turn.message}
-            graph.invoke(given, config, context=Context(k=turn.k, reasons=turn.reasons))
-        self._threads.delete_thread(thread)
+        given, context = {"user": turn.answer.user, "message": turn.message}, Context(k=turn.k, reasons=turn.reasons)
+        try:
+            with tracing_context(enabled=False):
+                graph.update_state(config, turn.before.model_dump(), as_node="answer")
+                graph.invoke(given, config, context=context)
+        finally:
+            self._threads.delete_thread(thread)
         heard = model.tape.heard if model is not None else []
         return self._kept.pop(), [(prompt, about, str(match)) for prompt, about, match in heard]
 

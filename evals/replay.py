@@ -5,7 +5,7 @@ Every turn starts from what its recording says was there before it, so a turn th
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,20 +47,25 @@ class Files:
     redacted: int = 0
 
 
-def read(paths: Iterable[Path]) -> Files:
+def read(paths: Sequence[Path]) -> Files:
     """Raises BadInput for a file that is no recording, or when no turn is left to replay."""
     turns, broken, redacted = [], 0, 0
     for path in paths:
-        for number, found in lines(path):
-            if found is None:
-                broken += 1
-                continue
-            turn = Turn(path.name, number, _parsed(found, f"line {number} of {path}"))
-            redacted += turn.recorded.redacted
-            turns += [] if turn.recorded.redacted else [turn]
+        read = list(lines(path))
+        half = sum(found is None for _, found in read)
+        if half > 1 and half == len(read):
+            raise BadInput(f"cannot replay {path}: none of its lines is a recorded turn; name files that --record wrote")
+        broken += half
+        for number, found in read:
+            if found is not None:
+                turn = Turn(f"{path.resolve().parent.name}/{path.name}", number, _parsed(found, f"line {number} of {path}"))
+                redacted += turn.recorded.redacted
+                turns += [] if turn.recorded.redacted else [turn]
+    if not turns and redacted:
+        why = "every turn is redacted, and what was not written down cannot be said again"
+        raise BadInput(f"cannot replay {', '.join(map(str, paths))}: {why}; record without --redact")
     if not turns:
-        why = "all its turns are redacted, and what was not written down cannot be said again" if redacted else "it has no turn"
-        raise BadInput(f"cannot replay the recording: {why}; record without --redact")
+        raise BadInput(f"cannot replay {', '.join(map(str, paths))}: there is no whole turn; name files that --record wrote")
     return Files(turns, broken, redacted)
 
 
@@ -225,7 +230,7 @@ def report_of(
         "drifted": sum(turn["drifted"] for turn in turns),
         "setup_changes": _setup_changes(were, now, ("model", "method") if recorded else ()),
         "moved": dict(Counter(what for turn in turns for what in turn["moved"]).most_common()),
-        "prompts": dict(Counter(note for one in played for note in one.unrecorded).most_common(20)),
+        "prompts": dict(Counter(note for one in played for note in set(one.unrecorded)).most_common(20)),
         "overlap": round(float(np.mean([one.drift.overlap for one in played])), 4),
         "turns": turns,
     }

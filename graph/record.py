@@ -8,14 +8,15 @@ import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
+from uuid import uuid4
 
 import numpy as np
 from langgraph.runtime import Runtime
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from duetto import prompts
-from duetto.graph.answer import NODES, Answer, outcomes
+from duetto.graph.answer import NODES, Answer, ConstraintShown, outcomes
 from duetto.graph.state import Context, ItemId, State
 from duetto.tools.agent_tools import Toolbox
 from duetto.tools.chat.budget import Call
@@ -32,7 +33,7 @@ class RecordedCall(BaseModel):
     node: str
     prompt: str
     about: str
-    hash: str
+    hash: str = Field(description="of all that was sent; empty where redacted, for short messages could be guessed by it")
     model: str
     messages: list[tuple[str, str]]
     text: str | None
@@ -40,6 +41,7 @@ class RecordedCall(BaseModel):
     again: bool
     wait: float
     cut: bool
+    refused: bool
     calls: int
     input_tokens: int
     output_tokens: int
@@ -62,7 +64,7 @@ class Before(BaseModel):
     """What the turn found of the turns before it."""
 
     turn: int
-    constraints: list[dict[str, Any]]
+    constraints: list[ConstraintShown]
     liked: list[ItemId]
     disliked: list[ItemId]
 
@@ -105,11 +107,11 @@ class Record:
     pseudonyms: Pseudonyms | None = None
 
     def __call__(self, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-        recorded = self.recorded(state)
         try:
+            recorded = self.recorded(state)
             self.journal.append(_name(recorded), recorded)
-        except OSError as error:  # the person has their answer
-            log.warning("this turn could not be recorded: %s", error)
+        except Exception as error:  # the person has their answer
+            log.warning("this turn could not be recorded (%s)", type(error).__name__, exc_info=True)
         return {}
 
     def recorded(self, state: State) -> Recorded:
@@ -142,7 +144,10 @@ class Record:
         heard = state.found.heard
         if heard is None or not len(heard.rows):
             return []
-        parts = self.box.voice.score(heard, heard.rows)
+        try:
+            parts = self.box.voice.score(heard, heard.rows)
+        except Exception:  # a store that has failed in this turn already
+            return []
         return self._best(heard.rows, np.mean(list(parts.values()), axis=0))
 
     def _crowd(self, state: State) -> list[ItemId]:
@@ -171,7 +176,7 @@ def _call(node: str, call: Call) -> RecordedCall:
 
 def _name(recorded: Recorded) -> str:
     """A turn outside a conversation has a file of its own."""
-    return recorded.answer.thread or f"turn-{recorded.answer.run_id or recorded.at}"
+    return recorded.answer.thread or f"turn-{uuid4()}"
 
 
 def _redacted(recorded: Recorded, pseudonyms: Pseudonyms) -> Recorded:
@@ -181,7 +186,7 @@ def _redacted(recorded: Recorded, pseudonyms: Pseudonyms) -> Recorded:
         update={
             "user": pseudonyms.of(answer.user),
             "thread": pseudonyms.of(answer.thread),
-            "constraints": [c.model_copy(update={"said": ""}) for c in answer.constraints],
+            "constraints": [_quiet(c) for c in answer.constraints],
             "preferences": [p.model_copy(update={"preference": ""}) for p in answer.preferences],
             "queries": [],
             "recommendations": [
@@ -196,8 +201,21 @@ def _redacted(recorded: Recorded, pseudonyms: Pseudonyms) -> Recorded:
                 for r in answer.recommendations
             ],
             "reply": "",
-            "degraded": [re.sub("“[^”]*”", "“…”", note.split(":")[0]) for note in answer.degraded],
+            "degraded": [re.split("[“\"':(]", note)[0].strip() for note in answer.degraded],
         }
     )
-    before = recorded.before.model_copy(update={"constraints": [c | {"said": ""} for c in recorded.before.constraints]})
+    before = recorded.before.model_copy(update={"constraints": [_quiet(c) for c in recorded.before.constraints]})
     return recorded.model_copy(update={"answer": quiet, "message": None, "request": "", "before": before})
+
+
+def _quiet(constraint: ConstraintShown) -> ConstraintShown:
+    """Which columns are filtered, and by which numbers."""
+
+    def numbers(where: Any) -> Any:
+        if isinstance(where, dict):
+            return {name: value if name in ("column", "operator") else numbers(value) for name, value in where.items()}
+        if isinstance(where, list | tuple):
+            return [numbers(value) for value in where]
+        return "" if isinstance(where, str) else where
+
+    return ConstraintShown(said="", where=numbers(constraint.where))

@@ -6,15 +6,19 @@ import json
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from duetto.errors import BadInput, NotReady
 
 END = ".jsonl"
+KEY = 32  # bytes
 
 
 class Journal:
@@ -31,12 +35,18 @@ class Journal:
     def file(self, name: str) -> Path:
         """The file of a conversation: its name as far as a file may have it, and a digest of all of it."""
         plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:60].strip("-")
-        return self.folder / f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}{END}"
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        return self.folder / f"{plain or 'thread'}-{digest}{END}"
 
     def append(self, name: str, line: BaseModel) -> None:
         """In one write, and synced. What a crash left half-written stays on a line of its own. Raises OSError."""
-        text = line.model_dump_json(by_alias=True) + "\n"
-        handle = os.open(self.file(name), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            text = line.model_dump_json(by_alias=True) + "\n"
+        except PydanticSerializationError:  # half a character, as a broken terminal sends it
+            text = json.dumps(line.model_dump(mode="json", by_alias=True), allow_nan=False) + "\n"
+        path = self.file(name)
+        new = not path.exists()
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             size = os.fstat(handle).st_size
             if size and os.pread(handle, 1, size - 1) != b"\n":
@@ -47,6 +57,12 @@ class Journal:
             os.fsync(handle)
         finally:
             os.close(handle)
+        if new:  # its name is to be there after a crash, too
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
 
 def lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
@@ -62,7 +78,7 @@ def lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
         if line.strip():
             try:
                 found = json.loads(line)
-            except ValueError:  # JSON or UTF-8
+            except (ValueError, RecursionError):  # JSON or UTF-8
                 found = None
             yield number, found if isinstance(found, dict) else None
 
@@ -74,16 +90,17 @@ class Pseudonyms:
         """Reads the secret, or makes it. Raises NotReady."""
         try:
             secret.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                handle = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                pass
-            else:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(secrets.token_bytes(32))
+            if not secret.exists():
+                with tempfile.NamedTemporaryFile(dir=secret.parent) as made:  # whole before it has its name
+                    made.write(secrets.token_bytes(KEY))
+                    made.flush()
+                    with suppress(FileExistsError):
+                        os.link(made.name, secret)
             self._key = secret.read_bytes()
         except OSError as error:
             raise NotReady(f"cannot keep the secret of pseudonyms in {secret}: {error.strerror or error}") from error
+        if len(self._key) != KEY:
+            raise NotReady(f"the secret of pseudonyms in {secret} is damaged: remove the file, and people get new pseudonyms")
 
     def of(self, name: str | int | None) -> str | None:
         if name is None:

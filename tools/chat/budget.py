@@ -32,7 +32,8 @@ class Usage:
 class Call:
     """One request at the model port. `about` is what of several alike it was for; `hash` is of all that was sent.
 
-    `text` is what the model said, None for a request that failed: then `failed` is what it did, after "the chat model".
+    `text` is what the model said, None for a request that failed: then `failed` is what it did, after "the chat model"; or,
+    `refused` by the budget, why it was never sent.
     """
 
     prompt: str
@@ -45,12 +46,13 @@ class Call:
     again: bool = False
     wait: float = 0.0
     cut: bool = False
+    refused: bool = False
     usage: Usage = Usage()
     ms: float = 0.0
 
     def stripped(self) -> "Call":
         """Without a word of what was said."""
-        return replace(self, messages=(), text=None)
+        return replace(self, messages=(), text=None, hash="")
 
 
 class Budget:

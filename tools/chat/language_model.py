@@ -84,7 +84,11 @@ class LanguageModel:
         sent = tuple((message.type, str(message.text)) for message in messages)
         digest = hashlib.sha256(json.dumps([sent, shape, self.method], ensure_ascii=False).encode()).hexdigest()[:16]
         asked = Call(prompt.name, about, digest, sent, self.name, None)
-        answer, usage = self.send(asked, messages, shape, budget)
+        try:
+            answer, usage = self.send(asked, messages, shape, budget)
+        except BudgetSpent as spent:
+            budget.tell(replace(asked, failed=str(spent), refused=True))
+            raise
         made = replace(asked, usage=usage, ms=round((time.perf_counter() - started) * 1000, 2))
         if isinstance(answer, Failure):
             budget.tell(replace(made, failed=answer.what, again=answer.again, wait=answer.wait))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from langchain_core.messages import BaseMessage
 
+from duetto.errors import BudgetSpent
 from duetto.limits import Limits
 from duetto.tools.chat.budget import Budget, Call, Usage
 from duetto.tools.chat.language_model import LanguageModel, Method
@@ -58,6 +59,8 @@ class RecordedModel(LanguageModel):
     ) -> tuple[Said | Failure, Usage]:
         budget.patience(self.limits.call_seconds)
         call = self.tape.take(asked)
+        if call is not None and call.refused:
+            raise BudgetSpent(call.failed)
         if call is None:
             return Failure("was not recorded answering this"), Usage()
         if call.usage.calls:
