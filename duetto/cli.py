@@ -172,6 +172,7 @@ def reasons(
     index: IndexOption,
     users: Annotated[str, typer.Option("--users", help="How many known people, drawn at random; or all.")] = "500",
     message: Annotated[str | None, typer.Option("--message", help="What each of them says; by default nothing.")] = None,
+    judge: Annotated[int, typer.Option("--judge", min=0, help="How many reasons DUETTO_MODEL gives its opinion of.")] = 0,
     output: Annotated[Path | None, typer.Option("--out", help="A folder for report.html and report.json.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -181,7 +182,7 @@ def reasons(
     settings = _settings()
     with show.Bars(err) as bars:
         report = wiring.evaluate_reasons(
-            index, users=_people(users), message=message, output=output, settings=settings, progress=bars
+            index, users=_people(users), message=message, judged=judge, output=output, settings=settings, progress=bars
         )
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False, indent=1))

@@ -115,6 +115,9 @@ def truth(report: dict[str, Any]) -> RenderableType:
     for what in of[0]["faithfulness"] or {}:
         table.add_row(what, *(_estimate(one["faithfulness"].get(what)) for one in of))
     lines: list[RenderableType] = [Text(f"{report['people']} people of {report['dataset']}", style="bold"), table]
+    if opinion := report.get("judge"):
+        scores = ", ".join(f"{name} {_estimate(score)}" for name, score in opinion["scores"].items())
+        lines.append(Text(f"{opinion['model']} says, 1 to 5: {scores or 'nothing that could be used'}"))
     wrong = [example for one in of for example in one["wrong"][:5]]
     lines += [Text(f"not so: {example['reason']} ({'; '.join(example['wrong'])})", style="yellow") for example in wrong]
     return Group(*lines)

@@ -303,19 +303,23 @@ def replay_recordings(
 
 
 def evaluate_reasons(
-    index: str | Path, *, users: int | None = 500, message: str | None = None, output: Path | None = None,
+    index: str | Path, *, users: int | None = 500, message: str | None = None, judged: int = 0, output: Path | None = None,
     settings: Settings | None = None, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Whether the reasons of an index's turns are true (see `duetto.evals.truth`). Raises BadInput or NotReady."""
     settings, progress = settings or Settings.from_environment(), progress or Silence()
+    judge = chat_model(settings) if judged else None
+    if judged and judge is None:
+        raise BadInput("cannot have reasons judged: name the language model that judges in DUETTO_MODEL")
     if output is not None:
         require()
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
     subject = Subject(box, signals, loaded.weights, loaded.ranker, Baselines(loaded.histories, len(loaded.catalogue)))
     report = truth.evaluate_reasons(
-        subject, loaded.features, partial(graph_of, loaded, box, signals, None), users, message, str(index), progress
-    )
+        subject, loaded.features, partial(graph_of, loaded, box, signals, None), users, message, str(index), progress,
+        judge, judged,
+    )  # fmt: skip
     if output is not None:
         _write_report(output, report, truth.page(report))
     return report

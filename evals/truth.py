@@ -12,10 +12,12 @@ from langsmith import tracing_context
 
 from duetto.errors import BadInput
 from duetto.evals.counterfactual import Claim, faithfulness, falls
+from duetto.evals.judge import judged as opinions
 from duetto.evals.reasons import Checks, Told
 from duetto.evals.subject import Subject
 from duetto.graph.build import Node
 from duetto.graph.state import Context, State
+from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.features import Features
 from duetto.tools.plain.reasons import reason as plain_reason
 from duetto.tools.progress import Progress
@@ -26,11 +28,11 @@ EXAMPLES = 20
 
 def evaluate_reasons(
     subject: Subject, features: Features, make: MakeGraph, users: int | None, message: str | None, dataset: str,
-    progress: Progress,
+    progress: Progress, judge: LanguageModel | None = None, judged: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """The report, JSON-able. `users` known people are drawn at random, None is all; `message` is what each of them says.
 
-    Raises BadInput when nobody has a history.
+    `judge` gives its opinion of the first `judged` reasons. Raises BadInput when nobody has a history.
     """
     states = _turns(subject, make, users, message, progress)
     checks = Checks(subject.box, features)
@@ -45,7 +47,11 @@ def evaluate_reasons(
         "shown": _judged(subject, checks, shown, progress),
         "without its filter": _judged(subject, checks, unfiltered, progress),
     }
-    return {"schema": 1, "dataset": dataset, "message": message, "people": len(states), "reasons": told}
+    report = {"schema": 1, "dataset": dataset, "message": message, "people": len(states), "reasons": told}
+    if judge is not None:
+        heard = shown[:judged]
+        report["judge"] = opinions(judge, heard, subject.box.catalogue, progress.stage("judging reasons", len(heard)))
+    return report
 
 
 def _turns(
@@ -119,6 +125,14 @@ def page(report: dict[str, Any]) -> dict[str, Any]:
              for example in of["wrong"]]  # fmt: skip
     if wrong:
         sections.append({"title": "What is not so", "text": "", "columns": ["reasons", "reason", "what"], "rows": wrong})
+    if opinion := report.get("judge"):
+        rows = [[name, score["mean"], score["low"], score["high"], score["n"]] for name, score in opinion["scores"].items()]
+        text = (
+            f"{opinion['model']} on {opinion['reasons']} reasons, 1 to 5; {opinion['unfounded_verdicts']} verdicts rested on "
+            f"words that the reason does not hold, and {opinion['failed']} answers could not be used."
+        )
+        columns = ["dimension", "score", "low", "high", "verdicts"]
+        sections.append({"title": "A language model's opinion", "text": text, "columns": columns, "rows": rows})
     asked = f"each says “{report['message']}”" if report["message"] else "nobody says anything"
     protocol = f"Reasons of {report['people']} people; {asked}."
     return {"dataset": report["dataset"], "protocol": protocol, "facts": {}, "sections": sections}
