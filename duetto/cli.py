@@ -194,6 +194,9 @@ def reasons(
 def cases(
     files: Annotated[list[Path] | None, typer.Argument(help="YAML files or folders; by default the cases of Duetto.")] = None,
     index: IndexOption = "sample",
+    push: Annotated[str | None, typer.Option("--push", help="Put the cases into this LangSmith dataset; run nothing.")] = None,
+    pull: Annotated[str | None, typer.Option("--pull", help="Take the cases from this LangSmith dataset.")] = None,
+    langsmith: Annotated[bool, typer.Option("--langsmith", help="Run as a LangSmith experiment; local without a key.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcomes as JSON.")] = False,
 ) -> None:
     """Play conversations with assertions on their state; exit code 1 when one fails, and its state is printed."""
@@ -202,8 +205,11 @@ def cases(
     from duetto import show, wiring
 
     settings = _settings()
+    if push is not None:
+        out.print(f"{wiring.push_cases(files or [], push)} cases are in the dataset {push}", soft_wrap=True)
+        return
     with show.Bars(err) as bars:
-        outcomes = wiring.run_cases(files or [], index, settings=settings, progress=bars)
+        outcomes = wiring.run_cases(files or [], index, dataset=pull, langsmith=langsmith, settings=settings, progress=bars)
     if as_json:
         typer.echo(json.dumps([asdict(outcome) for outcome in outcomes], ensure_ascii=False, indent=1))
     else:

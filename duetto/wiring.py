@@ -14,7 +14,7 @@ from langgraph.types import Checkpointer
 from openai import OpenAIError
 
 from duetto.errors import BadInput, NotReady
-from duetto.evals import accuracy, case_files, replay, truth
+from duetto.evals import accuracy, case_files, datasets, replay, truth
 from duetto.evals.baselines import Baselines
 from duetto.evals.player import Player
 from duetto.evals.report import require, write_report
@@ -44,7 +44,7 @@ from duetto.tools.progress import Progress, Silence
 from duetto.tools.reading import tables
 from duetto.tools.signals import Signals
 from duetto.tools.threads import EitherSqliteSaver
-from duetto.tools.tracing import bounded_client
+from duetto.tools.tracing import bounded_client, has_key
 
 SAMPLE = "sample"
 Graph = CompiledStateGraph[State, Context, TurnInput, TurnOutput]
@@ -326,15 +326,29 @@ def evaluate_reasons(
 
 
 def run_cases(
-    files: list[Path], index: str | Path, *, settings: Settings | None = None, progress: Progress | None = None
-) -> list[case_files.Outcome]:
-    """Plays the conversations of case files over an index (see `duetto.evals.case_files`). Raises BadInput or NotReady."""
+    files: list[Path], index: str | Path, *, dataset: str | None = None, langsmith: bool = False,
+    settings: Settings | None = None, progress: Progress | None = None,
+) -> list[case_files.Outcome]:  # fmt: skip
+    """Plays the conversations of case files over an index (see `duetto.evals.case_files`). Raises BadInput or NotReady.
+
+    `dataset` is a LangSmith dataset to take cases from instead. `langsmith` runs them as an experiment, which is uploaded
+    where LangSmith has a key.
+    """
     settings = settings or Settings.from_environment()
-    cases = case_files.read(files or [case_files.OURS])
+    cases = case_files.read(files or [case_files.OURS]) if dataset is None else datasets.pull(dataset)
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
     runner = case_files.Runner(box, loaded.features, partial(graph_of, loaded, box, signals, chat_model(settings)))
+    if langsmith:
+        return datasets.experiment(runner, cases, upload=has_key())
     return runner.run(cases, (progress or Silence()).stage("cases", len(cases)))
+
+
+def push_cases(files: list[Path], dataset: str) -> int:
+    """Puts cases into a LangSmith dataset, and says how many. Raises BadInput or NotReady."""
+    cases = case_files.read(files or [case_files.OURS])
+    datasets.push(cases, dataset)
+    return len(cases)
 
 
 def _write_report(output: Path, report: dict[str, Any], page: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from langchain_core.documents import Document
 from langchain_core.runnables.config import ensure_config, get_callback_manager_for_config
 from langchain_core.tracers import LangChainTracer
 from langsmith import Client, configure
-from langsmith.utils import LangSmithError, LangSmithWarning, tracing_is_enabled
+from langsmith.utils import LangSmithError, LangSmithWarning, get_env_var, tracing_is_enabled
 from pydantic import BaseModel
 from urllib3.util.retry import Retry
 
@@ -71,10 +71,20 @@ def _unsent(error: Exception) -> None:
     log.warning("a trace could not be sent to LangSmith (%s)", type(error).__name__)
 
 
+def has_key() -> bool:
+    """Whether LangSmith would let us in."""
+    return bool(get_env_var("API_KEY"))
+
+
+def quiet_client() -> Client:
+    """A client for single requests: bounded, without retries, and without a word of the key in the log."""
+    _hush()
+    return Client(timeout_ms=(CONNECT_MS, READ_MS), retry_config=Retry(total=0), auto_batch_tracing=False)
+
+
 def send_feedback(run_id: UUID, good: bool, comment: str | None) -> None:
     """A person's verdict on a traced turn. Raises NotReady when LangSmith cannot be told."""
-    _hush()
-    client = Client(timeout_ms=(CONNECT_MS, READ_MS), retry_config=Retry(total=0), auto_batch_tracing=False)
+    client = quiet_client()
     try:
         with warnings.catch_warnings():  # it would rather be told the project too, which costs another request
             warnings.simplefilter("ignore", LangSmithWarning)
