@@ -68,11 +68,7 @@ def experiment(runner: Runner, cases: list[Case], upload: bool) -> list[Outcome]
         return {"key": "passed", "score": bool(outputs["passed"]), "comment": "; ".join(outputs["wrong"])}
 
     client = quiet_client() if upload else Client(api_url="http://127.0.0.1:9", api_key="none", auto_batch_tracing=False, info={})
-    now, home = datetime.now(UTC), uuid5(NAMESPACE_URL, "duetto")
-    times = {"created_at": now, "modified_at": now}
-    examples = [
-        Example(id=uuid5(home, case.name), inputs=_inputs(case), outputs=PASSED, dataset_id=home, **times) for case in cases
-    ]
+    examples = [_example(case) for case in cases]
     try:
         with warnings.catch_warnings():  # of langsmith's own making
             warnings.simplefilter("ignore")
@@ -85,6 +81,13 @@ def experiment(runner: Runner, cases: list[Case], upload: bool) -> list[Outcome]
     finally:
         client.close(timeout=0)
     return [outcomes[case.name] for case in cases]
+
+
+def _example(case: Case) -> Example:
+    now, home = datetime.now(UTC), uuid5(NAMESPACE_URL, "duetto")
+    return Example(
+        id=uuid5(home, case.name), inputs=_inputs(case), outputs=PASSED, dataset_id=home, created_at=now, modified_at=now
+    )
 
 
 def _inputs(case: Case) -> dict[str, Any]:
