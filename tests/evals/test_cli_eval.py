@@ -1,12 +1,17 @@
-"""`duetto eval rank` from the command line: what it prints, and what it says of bad input."""
+"""`duetto eval rank` and `duetto eval reasons` from the command line: what it prints, and what it says of bad input."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from duetto.cli import main
+from duetto.tools import index as indexes
 from duetto.tools import sample
+from duetto.tools.histories import Histories
+from tests.tools.films import film_index
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +78,67 @@ def test_an_output_that_is_a_file_is_refused(
     assert left.value.code == 2
     assert "name another folder with --out" in " ".join(capsys.readouterr().err.split())
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+# duetto eval reasons
+
+
+@pytest.fixture
+def sampled(sample_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUETTO_CACHE", str(sample_path.parent))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.mark.usefixtures("sampled")
+def test_reasons_of_an_index_are_judged_as_json_and_readably(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = ["eval", "reasons", "--index", "sample", "--users", "2"]
+    for more in (["--out", str(tmp_path), "--json"], ["--message", "a dark thriller"]):
+        with pytest.raises(SystemExit) as left:
+            main([*told, *more])
+        assert left.value.code == 0
+        printed = capsys.readouterr().out
+        if "--json" in more:
+            report = json.loads(printed)
+            assert report == json.loads((tmp_path / "report.json").read_text())
+            assert report["people"] == 2
+            assert (tmp_path / "report.html").is_file()
+        else:
+            assert "2 people of sample" in printed
+            assert "100.00%" in printed
+            assert "faithful" not in printed
+
+
+@pytest.mark.usefixtures("sampled")
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (("--users", "0"), "cannot evaluate '0' people: --users takes a number from 1 on, or all"),
+        (("--users", "-1"), "cannot evaluate '-1' people"),
+        (("--users", "some"), "cannot evaluate 'some' people"),
+        (("--index", "nowhere"), "duetto build"),
+        (("--users", "1", "--message", " "), "empty message"),
+        (("--users", "1", "--message", "x" * 4001), "4,000"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_sentence_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], more: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["eval", "reasons", "--index", "sample", *more])
+    assert left.value.code == 2
+    printed = capsys.readouterr()
+    said = [line for line in printed.err.splitlines() if line.startswith("duetto: ")]
+    assert len(said) == 1
+    assert sentence in said[0]
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+def test_an_index_in_which_nobody_has_a_history_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    none = np.zeros(0, np.int32)
+    nobody = Histories([], np.zeros(1, np.int64), none, none.astype(np.bool_))
+    indexes.write(tmp_path, replace(film_index(), histories=nobody))
+    with pytest.raises(SystemExit) as left:
+        main(["eval", "reasons", "--index", str(tmp_path)])
+    assert left.value.code == 2
+    assert "duetto: cannot evaluate reasons: nobody in the index has a history" in " ".join(capsys.readouterr().err.split())

@@ -114,6 +114,11 @@ def states(path: Path) -> list[Report]:
     return [Seen.of(turn).model_dump(mode="json") for turn in recorded(path)]
 
 
+def known(path: Path) -> str:
+    """The name by which a report knows a file."""
+    return f"{path.parent.name}/{path.name}"
+
+
 def moved(report: Report) -> list[set[str]]:
     """What moved, turn by turn."""
     return [set(turn["moved"]) for turn in report["turns"]]
@@ -150,9 +155,9 @@ def test_every_turn_is_played_to_the_last_bit_without_a_connection(
 ) -> None:
     path = recordings(name)
     with offline():
-        report = replayed(path, settings, SESSIONS[name].limits, strict=name in UNTOUCHED)
+        report = replayed(path, settings, SESSIONS[name].limits, strict=True)
     assert [turn["state"] for turn in report["turns"]] == states(path)
-    assert (report["drifted"], report["moved"], report["overlap"]) == (0, {}, 1)
+    assert (report["drifted"], report["moved"], report["overlap"], report["prompts"]) == (0, {}, 1, {})
     assert (report["setup_changes"], report["turns_played"]) == ({}, len(recorded(path)))
 
 
@@ -161,12 +166,14 @@ def test_a_live_replay_would_have_been_noticed(spoken: Path, settings: Settings,
         replayed(spoken, live(settings, server, tmp_path), index=sample_path, model="live")
 
 
-@pytest.mark.xfail(strict=True, reason="what a cap forbade at the time is asked for again, and told as never recorded")
 @pytest.mark.parametrize("name", CAPPED)
-def test_strictly_no_prompt_that_a_cap_forbade_is_told_of(
+def test_what_a_cap_forbade_stays_forbidden_under_today_s_higher_caps(
     recordings: Callable[[str], Path], settings: Settings, name: str
 ) -> None:
-    report = replayed(recordings(name), settings, SESSIONS[name].limits, strict=True)
+    path = recordings(name)
+    assert any(call.refused for turn in recorded(path) for call in turn.calls)
+    report = replayed(path, settings, strict=True)
+    assert [turn["state"] for turn in report["turns"]] == states(path)
     assert (report["drifted"], report["prompts"]) == (0, {})
 
 
@@ -174,7 +181,7 @@ def test_several_files_are_played_in_their_order(recordings: Callable[[str], Pat
     paths = [recordings(name) for name in ("function_calling", "plain", "json_mode")]
     with offline():
         report = replay_recordings(paths, "sample", settings=settings)
-    assert [turn["file"] for turn in report["turns"]] == [path.name for path in paths for _ in TURNS]
+    assert [turn["file"] for turn in report["turns"]] == [known(path) for path in paths for _ in TURNS]
     assert [(turn["line"], turn["turn"]) for turn in report["turns"]] == [(n, n) for n in (1, 2, 3, 4)] * 3
     assert report["drifted"] == 0
 
@@ -235,6 +242,15 @@ def test_all_of_a_turn_is_played_as_it_was_also_what_is_not_compared(
     assert [bare(player.play(turn)[0]) for turn in turns] == [bare(turn) for turn in turns]
 
 
+def test_a_player_keeps_no_thread_also_of_a_turn_that_fails(plain: Path, settings: Settings) -> None:
+    first, *_, last = recorded(plain)
+    player = playing(settings, Limits(message_chars=10))
+    player.play(last)
+    with pytest.raises(BadInput, match="the most is 10"):
+        player.play(first)
+    assert list(player._threads.list(None)) == []
+
+
 def test_turns_may_be_played_in_any_order(recordings: Callable[[str], Path], settings: Settings) -> None:
     turns = [turn for name in ("json_mode", "plain", "scripted") for turn in reversed(recorded(recordings(name)))]
     player = playing(settings)
@@ -276,7 +292,6 @@ def test_a_prompt_that_a_turn_did_not_use_is_nothing_to_it(plain: Path, settings
         assert replayed(plain, settings, strict=True)["drifted"] == 0
 
 
-@pytest.mark.xfail(strict=True, reason="calls are counted and called turns")
 def test_a_turn_that_asked_twice_is_one_turn_of_the_prompt(
     recordings: Callable[[str], Path], settings: Settings, tmp_path: Path
 ) -> None:
@@ -413,7 +428,7 @@ def test_a_replay_is_compared_with_an_earlier_one_where_that_is_wanted(plain: Pa
 def test_a_report_is_read_as_it_was_written(plain: Path, settings: Settings, tmp_path: Path) -> None:
     report = replayed(plain, settings, output=tmp_path)
     assert baseline(tmp_path / "report.json") == {
-        f"{plain.name}:{n}": Seen.of(turn) for n, turn in enumerate(recorded(plain), start=1)
+        f"{known(plain)}:{n}": Seen.of(turn) for n, turn in enumerate(recorded(plain), start=1)
     }
     assert json.loads((tmp_path / "report.json").read_text()) == report
 
@@ -426,7 +441,6 @@ def test_a_report_of_other_files_is_refused(
         replayed(plain, settings, against=tmp_path / "report.json")
 
 
-@pytest.mark.xfail(strict=True, reason="turns are known by their file's name and line, whatever folder the file is in")
 def test_one_conversation_in_two_folders_is_compared_each_with_its_own(settings: Settings, tmp_path: Path) -> None:
     one, two = (played(tmp_path / name, settings, [{"message": name}]) for name in ("western", "comedy"))
     replay_recordings([one, two], "sample", settings=settings, output=tmp_path / "out")
@@ -448,7 +462,7 @@ def changed(path: Path, folder: Path, change: Callable[[dict[str, Any]], Any]) -
 
 def test_turns_are_known_by_where_they_are(plain: Path) -> None:
     files = read([plain])
-    assert [turn.key for turn in files.turns] == [f"{plain.name}:{n}" for n in (1, 2, 3, 4)]
+    assert [turn.key for turn in files.turns] == [f"{known(plain)}:{n}" for n in (1, 2, 3, 4)]
     assert [turn.recorded for turn in files.turns] == recorded(plain)
     assert (files.broken, files.redacted) == (0, 0)
 
@@ -457,8 +471,17 @@ def test_redacted_turns_are_skipped_and_counted(plain: Path, settings: Settings,
     path = played(tmp_path, settings, TURNS[:2], redact=True)
     files = read([path, plain])
     assert (len(files.turns), files.redacted) == (4, 2)
-    with pytest.raises(BadInput, match=r"^cannot replay the recording: all its turns are redacted, .*; record without --redact$"):
-        read([path])
+    with pytest.raises(BadInput) as refused:
+        read([path, path])
+    assert str(refused.value) == (
+        f"cannot replay {path}, {path}: every turn is redacted, and what was not written down cannot be said again; "
+        "record without --redact"
+    )
+
+
+def test_a_file_named_from_its_own_folder_is_known_as_from_any_other(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(plain.parent)
+    assert [turn.key for turn in read([Path(plain.name)]).turns] == [turn.key for turn in read([plain]).turns]
 
 
 @pytest.mark.parametrize(
@@ -481,34 +504,44 @@ def test_a_line_that_is_no_turn_is_told_with_its_place(
     assert str(refused.value).startswith(f"cannot replay line 1 of {path}: {told}")
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="what was found before the turn is read as it comes")
 def test_a_constraint_that_is_none_is_told(plain: Path, settings: Settings, tmp_path: Path) -> None:
     path = changed(plain, tmp_path, lambda line: line["before"].update(constraints=[{"words": "before 1960"}]))
     with pytest.raises(BadInput, match=r"line 1 of .*before\.constraints"):
         replayed(path, settings)
 
 
-@pytest.mark.parametrize("content", ["", "\n\n", '{"schema": 1, "at"', "Dear diary,\nnothing happened.\n", "[1]\n", "\0" * 64])
-def test_a_file_without_a_turn_is_refused(content: str, tmp_path: Path) -> None:
-    (tmp_path / "t.jsonl").write_text(content)
-    with pytest.raises(BadInput, match="cannot replay the recording: it has no turn"):
-        read([tmp_path / "t.jsonl"])
+WITHOUT = ["", "\n\n", '{"schema": 1, "at"', "nothing happened", "[1]\n", "\0" * 64]
 
 
-@pytest.mark.xfail(strict=True, reason="the sentence names no file, and advises to record without --redact")
-def test_a_file_without_a_turn_is_named(tmp_path: Path) -> None:
-    (tmp_path / "diary.txt").write_text("nothing happened")
+@pytest.mark.parametrize("content", WITHOUT, ids=range(len(WITHOUT)))
+def test_files_without_a_whole_turn_are_refused_by_their_names(content: str, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("t.jsonl", "u.jsonl")]
+    for path in paths:
+        path.write_text(content)
     with pytest.raises(BadInput) as refused:
-        read([tmp_path / "diary.txt"])
-    assert "diary.txt" in str(refused.value)
-    assert "--redact" not in str(refused.value)
+        read(paths)
+    names = ", ".join(map(str, paths))
+    assert str(refused.value) == f"cannot replay {names}: there is no whole turn; name files that --record wrote"
 
 
-@pytest.mark.xfail(strict=True, reason="every line of any text is taken for a half-written one")
-def test_a_file_that_is_no_recording_is_refused_beside_one_that_is(plain: Path, tmp_path: Path) -> None:
-    (tmp_path / "diary.txt").write_text("Dear diary,\nnothing happened.\n")
-    with pytest.raises(BadInput, match=r"diary\.txt"):
-        read([plain, tmp_path / "diary.txt"])
+@pytest.mark.parametrize("content", WITHOUT, ids=range(len(WITHOUT)))
+def test_a_file_that_a_crash_left_without_a_turn_is_skipped_beside_one_that_has(
+    plain: Path, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "t.jsonl").write_text(content)
+    files = read([tmp_path / "t.jsonl", plain])
+    assert (len(files.turns), files.broken) == (4, int(bool(content.strip())))
+
+
+@pytest.mark.parametrize("content", ["Dear diary,\nnothing happened.\n", "item_id,title\n1,Alien\n2,Heat\n", "[1]\n\n[2]"])
+def test_a_file_that_is_no_recording_is_refused_also_beside_one_that_is(content: str, plain: Path, tmp_path: Path) -> None:
+    diary = tmp_path / "diary.txt"
+    diary.write_text(content)
+    for paths in ([diary], [plain, diary], [diary, plain]):
+        with pytest.raises(BadInput) as refused:
+            read(paths)
+        told = "none of its lines is a recorded turn; name files that --record wrote"
+        assert str(refused.value) == f"cannot replay {diary}: {told}"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", "3", "null", '{"turns": 3}', '{"turns": [{"file": "t"}]}',
