@@ -110,7 +110,7 @@ def truth(report: dict[str, Any]) -> RenderableType:
     """How many reasons are so, as shown and without the explainer's filter."""
     table = Table("", *report["reasons"], box=None, padding=(0, 2, 0, 0), pad_edge=False)
     of = list(report["reasons"].values())
-    table.add_row("grounded", *(f"{one['grounded']:.2%}" for one in of))
+    table.add_row("grounded", *("–" if one["grounded"] is None else f"{one['grounded']:.2%}" for one in of))
     table.add_row("contradictions", *(str(one["contradictions"]) for one in of))
     for what in of[0]["faithfulness"] or {}:
         table.add_row(what, *(_estimate(one["faithfulness"].get(what)) for one in of))

@@ -15,7 +15,7 @@ from duetto.evals.subject import Subject
 from duetto.tools.fusion import Evidence, rank
 from duetto.tools.histories import History
 from duetto.tools.practice import joined
-from duetto.tools.progress import Advance
+from duetto.tools.progress import Advance, Progress, Silence
 from duetto.tools.single_thread import single_thread
 
 DRAWS = 5
@@ -42,7 +42,7 @@ class Fall:
     others: float
 
 
-def falls(subject: Subject, claims: list[Claim], seed: int = 0, advance: Advance | None = None) -> list[Fall | None]:
+def falls(subject: Subject, claims: list[Claim], seed: int = 0, progress: Progress | None = None) -> list[Fall | None]:
     """For each claim; None where the history holds too few others to compare with."""
     rng = np.random.default_rng(seed)
     plans = [_plan(claim, rng) for claim in claims]
@@ -51,6 +51,7 @@ def falls(subject: Subject, claims: list[Claim], seed: int = 0, advance: Advance
     for claim, plan in zip(claims, plans, strict=True):
         for gone in plan or ():
             wanted.setdefault((claim.person, gone), []).append(claim.row)
+    advance = (progress or Silence()).stage("rankings without what is cited", len(wanted))
     placed = dict(_placed(subject, histories, wanted, advance))
     found: list[Fall | None] = []
     for claim, plan in zip(claims, plans, strict=True):
@@ -72,10 +73,11 @@ def _plan(claim: Claim, rng: np.random.Generator) -> list[tuple[int, ...]] | Non
 
 
 def _placed(
-    subject: Subject, histories: dict[int, History], wanted: dict[Removal, list[int]], advance: Advance | None
+    subject: Subject, histories: dict[int, History], wanted: dict[Removal, list[int]], advance: Advance
 ) -> Iterator[tuple[Removal, dict[int, int]]]:
     """The places of the wanted items in each ranking; one that is no candidate any more stands behind them all."""
     box, keys = subject.box, list(wanted)
+    signals = subject.signals if subject.ranker is not None else None
     size = max(1, min(250, BATCH_FLOATS // (len(box.crowd.sources) * len(box.catalogue))))
     with single_thread():
         for start in range(0, len(keys), size):
@@ -83,10 +85,9 @@ def _placed(
             seen = [histories[person] for person, _ in some]
             left = [_without(history, gone) for history, (_, gone) in zip(seen, some, strict=True)]
             z, near = box.crowd.hear(left), box.voice.own_cosines(left)
-            for key, (rows, evidence) in zip(some, joined(box, subject.signals, left, z, near, None, False, seen), strict=True):
+            for key, (rows, evidence) in zip(some, joined(box, signals, left, z, near, None, False, seen), strict=True):
                 yield key, _places(subject, rows, evidence, wanted[key])
-            if advance is not None:
-                advance(len(some))
+            advance(len(some))
 
 
 def _places(subject: Subject, rows: NDArray[np.int64], evidence: Evidence, items: list[int]) -> dict[int, int]:

@@ -9,6 +9,7 @@ from langgraph.types import Checkpointer
 from langsmith import tracing_context
 from pydantic import BaseModel
 
+from duetto.errors import NotReady
 from duetto.evals.replay import call_of
 from duetto.graph.record import Keeper, Recorded
 from duetto.graph.state import Context
@@ -47,6 +48,8 @@ class Player:
                 graph.invoke(given, config, context=context)
         finally:
             self._threads.delete_thread(thread)
+        if not self._kept:
+            raise NotReady("the turn could not be written down")
         heard = model.tape.heard if model is not None else []
         return self._kept.pop(), [(prompt, about, str(match)) for prompt, about, match in heard]
 

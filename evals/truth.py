@@ -44,8 +44,8 @@ def evaluate_reasons(
     ]
     unfiltered = [Told(t.person, t.state, t.pick, _unfiltered(t, subject)) for t in shown]
     told = {
-        "shown": _judged(subject, checks, shown, progress),
-        "without its filter": _judged(subject, checks, unfiltered, progress),
+        "shown": _judged(subject, checks, shown, message is None, progress),
+        "without its filter": _judged(subject, checks, unfiltered, message is None, progress),
     }
     report = {"schema": 1, "dataset": dataset, "message": message, "people": len(states), "reasons": told}
     if judge is not None:
@@ -61,7 +61,7 @@ def _turns(
     people = np.flatnonzero(np.diff(histories.indptr) > 0)
     if not len(people):
         raise BadInput("cannot evaluate reasons: nobody in the index has a history")
-    drawn = np.random.default_rng(0).permutation(people)[: users or len(people)]
+    drawn = np.random.default_rng(0).permutation(people)[: len(people) if users is None else users]
     kept: list[State] = []
 
     def keep(state: State) -> dict[str, Any]:
@@ -81,15 +81,13 @@ def _unfiltered(told: Told, subject: Subject) -> Any:
     return plain_reason(told.pick, told.preferences, wish, subject.box.catalogue, filtered=False)
 
 
-def _judged(subject: Subject, checks: Checks, reasons: list[Told], progress: Progress) -> dict[str, Any]:
+def _judged(subject: Subject, checks: Checks, reasons: list[Told], silent: bool, progress: Progress) -> dict[str, Any]:
     ungrounded = [(told, wrong) for told in reasons if (wrong := checks.grounding(told))]
     contradicting = [(told, wrong) for told in reasons if (wrong := checks.contradictions(told))]
     claims = [Claim(t.person, t.state.understood.history, t.pick.row, t.reason.cited) for t in reasons if t.reason.cited]
-    silent = all(not told.state.understood.message for told in reasons)
-    found = falls(subject, claims, advance=progress.stage("rankings without what is cited", len(claims))) if silent else []
-    count = max(1, len(reasons))
+    found = falls(subject, claims, progress=progress) if silent else []
     return {
-        "grounded": round(1 - len(ungrounded) / count, 4),
+        "grounded": round(1 - len(ungrounded) / len(reasons), 4) if reasons else None,
         "contradictions": len(contradicting),
         "faithfulness": faithfulness(claims, found, len(reasons)) if silent else None,
         "kinds": dict(Counter(_kind(told) for told in reasons).most_common()),

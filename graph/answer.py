@@ -1,5 +1,6 @@
 """Folds the turn into one reply: an `Answer` and a message. Writes `answer` and `messages`."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -118,6 +119,11 @@ class Answer(BaseModel):
     model_config = {"alias_generator": lambda name: "schema" if name == "schema_" else name, "populate_by_name": True}
 
 
+def wordless(note: str) -> str:
+    """A note of what degraded, without anything it quotes."""
+    return re.split("[“\"':(]", note)[0].strip()
+
+
 NODES = ("extract_preferences", "write_queries", "retrieve", "collaborate", "rerank", "explain")
 
 
@@ -182,7 +188,7 @@ class Reply:
                 "index": answer.index,
                 "prompts": answer.prompts,
                 "weights": weights,
-                "degraded": answer.degraded,
+                "degraded": [wordless(note) for note in answer.degraded],
                 "model_calls": answer.usage.calls,
             },
             ["duetto", answer.intent, *(["degraded"] if answer.degraded else [])],

@@ -26,7 +26,8 @@ def the_message(message: str | None, messages: list[AnyMessage], most: int) -> s
         raise BadInput("cannot answer an empty message: say what you look for, or send no message at all")
     if len(said) > most:
         raise BadInput(f"cannot read a message of {len(said):,} characters: the most is {most:,}, so shorten it")
-    return said.strip()
+    # Half a character, as a broken terminal sends it, could neither be sent to a model nor written down.
+    return said.strip().encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def the_user(user: object, context: Context | None) -> str | int | None:

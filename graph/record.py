@@ -4,7 +4,6 @@ One line a turn in the conversation's file. The schema is `Recorded`, as JSON Sc
 """
 
 import logging
-import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from duetto import prompts
-from duetto.graph.answer import NODES, Answer, ConstraintShown, outcomes
+from duetto.graph.answer import NODES, Answer, ConstraintShown, outcomes, wordless
 from duetto.graph.state import Context, ItemId, State
 from duetto.tools.agent_tools import Toolbox
 from duetto.tools.chat.budget import Call
@@ -201,7 +200,7 @@ def _redacted(recorded: Recorded, pseudonyms: Pseudonyms) -> Recorded:
                 for r in answer.recommendations
             ],
             "reply": "",
-            "degraded": [re.split("[“\"':(]", note)[0].strip() for note in answer.degraded],
+            "degraded": [wordless(note) for note in answer.degraded],
         }
     )
     before = recorded.before.model_copy(update={"constraints": [_quiet(c) for c in recorded.before.constraints]})

@@ -82,7 +82,7 @@ def recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_what_was_asked_is_recorded_and_played_again(recording: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = printed(capsys, "replay", recording, "--index", "sample")
-    assert shown.startswith("no drift in 2 turns, ")
+    assert shown.startswith("no drift, turns: 2, ")
     assert len(shown.splitlines()) == 1
 
 
@@ -96,7 +96,7 @@ def test_a_chat_is_recorded_too(tmp_path: Path, capsys: pytest.CaptureFixture[st
     printed(capsys, "chat", "--index", "sample", "--user", "p042", "-k", "3", "--record", str(tmp_path / "recorded"))
     files = sorted(map(str, (tmp_path / "recorded").iterdir()))
     assert len(files) == 2
-    assert "no drift in 3 turns" in printed(capsys, "replay", *files, "--index", "sample")
+    assert "no drift, turns: 3" in printed(capsys, "replay", *files, "--index", "sample")
 
 
 def test_drift_is_told_in_a_line_a_turn_and_by_exit_code_1(
@@ -161,7 +161,7 @@ def test_a_recorded_model_needs_neither_key_nor_server(
     with reworded(tmp_path, "write_queries"):
         told = printed(capsys, *words)
         assert "prompt: write_queries: answered as recorded, though the prompt reads otherwise" in told
-        assert "no drift in 1 turns" in told
+        assert "no drift, turns: 1" in told
         assert "1 of 1 turns moved" in printed(capsys, *words, "--strict", code=1)
 
 

@@ -224,8 +224,8 @@ FILE = "FILE"  # the recording's own name
 BAD_REPLAYS: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "no such file": (lambda path: path.unlink(), [], "cannot read the recording"),
     "a folder": (make_a_folder, [], "cannot read the recording"),
-    "no recording": (lambda path: path.write_text(ITEMS), [], "cannot replay the recording: it has no turn"),
-    "an empty file": (lambda path: path.write_text(""), [], "it has no turn"),
+    "no recording": (lambda path: path.write_text(ITEMS), [], "t-e3b98a4d.jsonl: none of its lines is a recorded turn"),
+    "an empty file": (lambda path: path.write_text(""), [], "t-e3b98a4d.jsonl: there is no whole turn"),
     "another's JSON": (lambda path: path.write_text('{"a": 1}'), [], "line 1 of"),
     "a newer schema": (say(schema=2), [], "it has schema 2, and this duetto reads 1; update duetto"),
     "all redacted": (say(redacted=True), [], "record without --redact"),
@@ -266,6 +266,25 @@ def test_turns_that_cannot_be_recorded_are_refused_before_they_are_played(
     assert "cannot record into" in refused(capsys, *words, str(tmp_path / "taken"))
     monkeypatch.setenv("DUETTO_DATA", str(tmp_path / "taken"))
     assert "cannot keep the secret of pseudonyms" in refused(capsys, *words, str(tmp_path / "recorded"), "--redact")
+
+
+@pytest.mark.parametrize("words", [("ask", "m"), ("chat",)])
+def test_what_is_not_recorded_cannot_be_redacted(
+    words: tuple[str, ...], sample_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUETTO_DATA", str(tmp_path / "data"))
+    sentence = refused(capsys, *words, "--index", str(sample_path), "--redact")
+    assert sentence == "duetto: cannot redact what is not recorded: name a folder with --record"
+    assert not list(tmp_path.rglob("*.key"))
+
+
+def test_a_damaged_secret_is_refused_before_a_turn_is_played(
+    sample_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUETTO_DATA", str(tmp_path))
+    (tmp_path / "pseudonyms.key").write_bytes(b"")
+    words = ["ask", "m", "--index", str(sample_path), "--record", str(tmp_path / "recorded"), "--redact"]
+    assert "is damaged: remove the file" in refused(capsys, *words)
 
 
 def test_every_file_of_an_index_loads_without_pickle(shop: Path) -> None:

@@ -105,4 +105,4 @@ class Pseudonyms:
     def of(self, name: str | int | None) -> str | None:
         if name is None:
             return None
-        return "p-" + hmac.new(self._key, str(name).encode(), hashlib.sha256).hexdigest()[:16]
+        return "p-" + hmac.new(self._key, str(name).encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:16]

@@ -109,7 +109,6 @@ def test_with_a_message_nothing_is_taken_away(asked: dict[str, Any]) -> None:
     assert any("request" in kind for kind in asked["reasons"]["shown"]["kinds"])
 
 
-@pytest.mark.xfail(strict=True, reason="evals/truth.py _judged: without reasons all of them are silent")
 def test_with_a_message_that_wants_nothing_there_is_no_faithfulness_either(era: Subject) -> None:
     report = judged(era, users=2, message="thank you")
     assert [of["faithfulness"] for of in report["reasons"].values()] == [None, None]
@@ -178,7 +177,6 @@ def test_progress_is_told_of_every_turn(era: Subject) -> None:
     assert watch.stages[0] == ["turns", 2, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="evals/truth.py _judged promises a step a claim, falls() advances one a ranking")
 def test_progress_is_told_of_as_much_as_was_promised(era: Subject) -> None:
     watch = Watch()
     judged(era, users=2, watch=watch)

@@ -82,7 +82,8 @@ class LanguageModel:
     ) -> Said | Failure:
         started = time.perf_counter()
         sent = tuple((message.type, str(message.text)) for message in messages)
-        digest = hashlib.sha256(json.dumps([sent, shape, self.method], ensure_ascii=False).encode()).hexdigest()[:16]
+        told = json.dumps([sent, shape, self.method], ensure_ascii=False).encode("utf-8", "surrogatepass")
+        digest = hashlib.sha256(told).hexdigest()[:16]
         asked = Call(prompt.name, about, digest, sent, self.name, None)
         try:
             answer, usage = self.send(asked, messages, shape, budget)

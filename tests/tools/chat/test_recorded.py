@@ -39,7 +39,7 @@ def made(model: LanguageModel, prompt: Prompt = PROMPT, budget: Budget | None = 
 def told(model: LanguageModel, prompt: Prompt, budget: Budget, about: str = "") -> BaseModel | str:
     try:
         return model.ask(prompt, Reading, budget, about)
-    except ModelMisbehaved as error:
+    except (ModelMisbehaved, BudgetSpent) as error:
         return str(error)
 
 
@@ -102,8 +102,25 @@ def test_an_answer_of_the_cache_is_told_and_cost_nothing(tmp_path: Any) -> None:
     assert bare(replace(second, usage=first.usage)) == bare(first)
 
 
-def test_a_request_a_cap_forbids_is_not_told_of() -> None:
-    assert made(scripted([GOOD]), budget=plenty(calls=0)) == ()
+CAPS: dict[str, tuple[dict[str, Any], str]] = {
+    "calls": ({"calls": 0}, "no call to the chat model is left in this turn"),
+    "tokens": ({"tokens": 9}, "tokens and 9 are left in this turn"),
+    "time": ({"seconds": -1}, "no time is left for the chat model in this turn"),
+}
+
+
+@pytest.mark.parametrize("cap", CAPS)
+def test_a_request_a_cap_forbids_is_told_of_as_refused(cap: str) -> None:
+    given, sentence = CAPS[cap]
+    budget, model = plenty(**given), scripted([GOOD])
+    with pytest.raises(BudgetSpent) as spent:
+        model.ask(PROMPT, Reading, budget)
+    (call,) = budget.calls
+    assert call.failed == str(spent.value)
+    assert call.failed.endswith(sentence)
+    assert (call.refused, call.text, call.again, call.usage, call.ms) == (True, None, False, Usage(), 0.0)
+    (allowed,) = made(scripted([GOOD]))
+    assert (call.hash, call.messages, allowed.refused) == (allowed.hash, allowed.messages, False)
 
 
 def test_calls_made_at_once_are_told_in_one_order() -> None:
@@ -117,9 +134,9 @@ def test_calls_made_at_once_are_told_in_one_order() -> None:
 def test_a_stripped_call_keeps_its_figures_and_no_word() -> None:
     (call,) = made(scripted([GOOD]))
     stripped = call.stripped()
-    assert (stripped.messages, stripped.text) == ((), None)
+    assert (stripped.messages, stripped.text, stripped.hash) == ((), None, "")
     assert "film" not in repr(stripped)
-    assert replace(stripped, messages=call.messages, text=call.text) == call
+    assert replace(stripped, messages=call.messages, text=call.text, hash=call.hash) == call
 
 
 # the tape
@@ -225,6 +242,25 @@ def test_what_was_never_recorded_is_no_answer_and_costs_nothing() -> None:
     with pytest.raises(ModelMisbehaved, match=r"^the chat model was not recorded answering this$"):
         model.ask(PROMPT, Reading, budget)
     assert (budget.usage, model.tape.heard) == (Usage(), [("read_turn", "", "none")])
+
+
+@pytest.mark.parametrize("script", ["good", "malformed twice", "no connection twice"])
+@pytest.mark.parametrize("cap", [{"calls": 0}, {"calls": 1}, {"tokens": 9}, {"tokens": 500}, {"seconds": -1}])
+def test_what_a_cap_forbade_is_forbidden_again_and_is_as_recorded(script: str, cap: dict[str, Any]) -> None:
+    first, again = plenty(**cap), plenty(**cap)
+    said = told(scripted(SCRIPTS[script]()), PROMPT, first)
+    model = saying(*first.calls)
+    assert told(model, PROMPT, again) == said
+    assert again.usage == first.usage
+    assert [replace(call, model="scripted", ms=0.0) for call in again.calls] == [bare(call) for call in first.calls]
+    assert {match for *_, match in model.tape.heard} <= {"same"}
+
+
+def test_what_a_cap_forbade_is_forbidden_also_where_the_cap_is_higher_now() -> None:
+    model = saying(*made(scripted([GOOD]), budget=plenty(calls=0)))
+    with pytest.raises(BudgetSpent, match=r"^no call to the chat model is left in this turn$"):
+        model.ask(PROMPT, Reading, plenty())
+    assert model.tape.heard == [("read_turn", "", "same")]
 
 
 def test_the_caps_hold_as_they_did() -> None:
