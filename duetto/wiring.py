@@ -47,6 +47,7 @@ from duetto.tools.threads import EitherSqliteSaver
 from duetto.tools.tracing import bounded_client, has_key
 
 SAMPLE = "sample"
+REPLAYED_AT_ONCE = 2
 Graph = CompiledStateGraph[State, Context, TurnInput, TurnOutput]
 
 
@@ -291,10 +292,10 @@ def replay_recordings(
         return graph_of(loaded, box, signals, speaker, Record(box, setup(loaded, box, speaker), keeper), threads)
 
     live = chat_model(settings) if model == "live" else None
-    player = Player(graph, live, box.limits, recorded=model == "recorded")
+    players = [Player(graph, live, box.limits, recorded=model == "recorded") for _ in range(REPLAYED_AT_ONCE)]
     advance = (progress or Silence()).stage("replaying turns", len(found.turns))
     started = time.perf_counter()
-    played = replay.replay(found, player.play, earlier, advance)
+    played = replay.replay(found, [player.play for player in players], earlier, advance)
     seconds = time.perf_counter() - started
     report = replay.report_of(found, played, setup(loaded, box, live), strict, seconds, model == "recorded")
     if output is not None:

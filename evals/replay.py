@@ -6,8 +6,10 @@ Every turn starts from what its recording says was there before it, so a turn th
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from duetto.graph.record import Recorded, RecordedCall, Setup
 from duetto.tools.chat.budget import Call, Usage
 from duetto.tools.journal import lines
 from duetto.tools.progress import Advance
+from duetto.tools.single_thread import single_thread
 
 SHOWN = 160  # letters of a value in the page
 TOLERANCE = 0.005  # of a part of a score
@@ -184,24 +187,37 @@ class Played:
 Play = Callable[[Recorded], tuple[Recorded, list[tuple[str, str, str]]]]
 
 
-def replay(files: Files, play: Play, against: dict[str, Seen] | None = None, advance: Advance | None = None) -> list[Played]:
+def replay(
+    files: Files, plays: Sequence[Play], against: dict[str, Seen] | None = None, advance: Advance | None = None
+) -> list[Played]:
     """Plays each turn and compares it with its recording, or with what `against` says of the same line.
 
-    Raises BadInput when `against` knows none of the turns.
+    As many turns at a time as there are `plays`, each of which plays one at a time. Raises BadInput when `against` knows
+    none of the turns.
     """
     if against is not None and not any(turn.key in against for turn in files.turns):
         raise BadInput("cannot compare with that report: it tells of none of these turns; give the report of the same files")
-    played = []
-    for turn in files.turns:
+    free: SimpleQueue[Play] = SimpleQueue()
+    for play in plays:
+        free.put(play)
+
+    def one(turn: Turn) -> Played:
+        was = Seen.of(turn.recorded) if against is None or turn.key not in against else against[turn.key]
+        play = free.get()
         try:
             now, matches = play(turn.recorded)
         except DuettoError as error:
-            played.append(Played(turn, None, Drift({"turn": (turn.recorded.answer.intent, None)}, 0.0), [], str(error)))
-        else:
-            was = Seen.of(turn.recorded) if against is None or turn.key not in against else against[turn.key]
-            played.append(Played(turn, now, compare(was, Seen.of(now)), matches))
-        if advance is not None:
-            advance(1)
+            return Played(turn, None, Drift({"turn": (was.intent, None)}, 0.0), [], str(error))
+        finally:
+            free.put(play)
+        return Played(turn, now, compare(was, Seen.of(now)), matches)
+
+    played = []
+    with single_thread(), ThreadPoolExecutor(len(plays)) as pool:
+        for result in pool.map(one, files.turns):
+            played.append(result)
+            if advance is not None:
+                advance(1)
     return played
 
 

@@ -15,7 +15,7 @@ from duetto.tools.fusion import PARTS
 from duetto.tools.journal import Pseudonyms
 from duetto.tools.language import Reason
 from duetto.tools.pick import Pick
-from duetto.tools.tracing import describe_turn
+from duetto.tools.tracing import describe_turn, turn_runs
 
 
 class Cited(BaseModel):
@@ -146,7 +146,7 @@ class Reply:
         answer = Answer(
             thread=info.thread_id if info else None,
             turn=state.turn,
-            run_id=str(info.run_id) if info and info.run_id else None,
+            run_id=_run_id(info.run_id if info else None),
             user=understood.user,
             known=understood.history.known,
             index=self.index,
@@ -249,6 +249,12 @@ def outcomes(state: State) -> tuple[Outcome, ...]:
         state.understood.outcome, state.written.outcome, state.found.outcome,
         state.gathered.outcome, state.ranking.outcome, state.explained.outcome,
     )  # fmt: skip
+
+
+def _run_id(given: object) -> str | None:
+    """The caller's, else that of the trace."""
+    traced = [run.id for run in turn_runs()]
+    return str(given) if given else str(traced[0]) if traced else None
 
 
 def _total(ran: dict[str, Outcome]) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 from langchain_core.callbacks import CallbackManager
 from langchain_core.documents import Document
 from langchain_core.runnables.config import ensure_config, get_callback_manager_for_config
-from langchain_core.tracers import LangChainTracer
+from langchain_core.tracers import LangChainTracer, Run
 from langsmith import Client, configure
 from langsmith.utils import LangSmithError, LangSmithWarning, get_env_var, tracing_is_enabled
 from pydantic import BaseModel
@@ -152,13 +152,18 @@ def retrieving(query: str) -> Iterator[list[Document] | None]:
     run.on_retriever_end(found)
 
 
-def describe_turn(metadata: dict[str, Any], tags: list[str]) -> None:
-    """Adds to the run of the whole turn, from inside one of its nodes."""
-    manager = _callbacks()
+def turn_runs() -> list[Run]:
+    """The traced runs of the whole turn, one a tracer, seen from inside one of its nodes."""
+    manager, found = _callbacks(), []
     for tracer in manager.handlers:
-        if isinstance(tracer, LangChainTracer):
-            node = tracer.run_map.get(str(manager.parent_run_id))
-            run = tracer.run_map.get(str(node.parent_run_id)) if node is not None else None
-            if run is not None:
-                run.extra.setdefault("metadata", {}).update(metadata)
-                run.tags = [*(run.tags or []), *(tag for tag in tags if tag not in (run.tags or []))]
+        if isinstance(tracer, LangChainTracer) and (node := tracer.run_map.get(str(manager.parent_run_id))) is not None:
+            run = tracer.run_map.get(str(node.parent_run_id))
+            found += [run] if run is not None else []
+    return found
+
+
+def describe_turn(metadata: dict[str, Any], tags: list[str]) -> None:
+    """Adds to the runs of the whole turn."""
+    for run in turn_runs():
+        run.extra.setdefault("metadata", {}).update(metadata)
+        run.tags = [*(run.tags or []), *(tag for tag in tags if tag not in (run.tags or []))]
