@@ -44,7 +44,7 @@ from duetto.tools.progress import Progress, Silence
 from duetto.tools.reading import tables
 from duetto.tools.signals import Signals
 from duetto.tools.threads import EitherSqliteSaver
-from duetto.tools.tracing import bounded_client, has_key
+from duetto.tools.tracing import bound_traces, has_key, is_traced
 
 SAMPLE = "sample"
 REPLAYED_AT_ONCE = 2
@@ -72,8 +72,7 @@ def open_graph(
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
     model = model or chat_model(settings)
-    traced = bounded_client(settings.trace_text) is not None
-    pseudonyms = Pseudonyms(settings.data / "pseudonyms.key") if redact or traced else None
+    pseudonyms = _traced(settings) or (_pseudonyms(settings) if redact else None)
     recorder = None
     if record is not None:
         recorder = Record(box, setup(loaded, box, model), Journal(Path(record)), pseudonyms if redact else None)
@@ -106,9 +105,23 @@ def graph_of(
     )
 
 
+def _pseudonyms(settings: Settings) -> Pseudonyms:
+    return Pseudonyms(settings.data / "pseudonyms.key")
+
+
+def _traced(settings: Settings) -> Pseudonyms | None:
+    """Bounds what is traced from now on, if anything is; then people are told by these pseudonyms."""
+    if not is_traced():
+        return None
+    pseudonyms = _pseudonyms(settings)
+    bound_traces(settings.trace_text, pseudonyms)
+    return pseudonyms
+
+
 def open_tools(index: str | Path, settings: Settings | None = None) -> list[BaseTool]:
     """search_catalogue, recommend_from_history and catalogue_facts, for any agent to bind."""
     settings = settings or Settings.from_environment()
+    _traced(settings)
     box, _ = parts(open_index(index, settings), settings)
     return [search_catalogue(box), recommend_from_history(box), catalogue_facts(box)]
 

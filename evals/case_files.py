@@ -16,7 +16,7 @@ from langgraph.types import Checkpointer
 from langsmith import tracing_context
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from duetto.errors import BadInput, DuettoError
+from duetto.errors import BadInput
 from duetto.evals.reasons import Checks, Told
 from duetto.graph.build import Node
 from duetto.graph.state import Context, State
@@ -81,9 +81,12 @@ def read(paths: Sequence[Path]) -> list[Case]:
     """Cases from files, or from all files of folders. Raises BadInput naming the file and the field."""
     import yaml
 
-    files = [file for path in paths for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
-    if not files:
-        raise BadInput("cannot run cases: there is no .yaml file in the folder")
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+        if not found:
+            raise BadInput(f"cannot run cases: there is no .yaml file in the folder {path}")
+        files += found
     cases = []
     for file in files:
         try:
@@ -113,12 +116,25 @@ class Runner:
             kept.append(state)
             return {}
 
+        for case in cases:
+            self._check(case)
         graph, outcomes = self.make(keep, InMemorySaver()), []
         for case in cases:
             outcomes.append(self._run(case, graph, kept))
             if advance is not None:
                 advance(1)
         return outcomes
+
+    def _check(self, case: Case) -> None:
+        """Raises BadInput for items and filters that the catalogue does not know, before anything is played."""
+        for number, step in enumerate(case.turns, start=1):
+            expected = step.expect
+            try:
+                self._rows([*expected.contains, *expected.excludes, *(expected.liked or ()), *(expected.disliked or ())])
+                for where in [*(expected.constraints or ()), *([expected.every] if expected.every is not None else [])]:
+                    self.box.catalogue.mask(from_json(where))
+            except BadInput as error:
+                raise BadInput(f"cannot run the case {case.name!r}, turn {number}: {error}") from error
 
     def _run(self, case: Case, graph: Any, kept: list[State]) -> Outcome:
         config = {"configurable": {"thread_id": str(uuid4())}}
@@ -127,7 +143,7 @@ class Runner:
             try:
                 with tracing_context(enabled=False):
                     graph.invoke({"user": case.user, "message": step.say}, config, context=Context(k=case.k))
-            except DuettoError as error:
+            except BadInput as error:
                 wrong = [] if step.expect.refused else [f"turn {number} was refused: {error}"]
                 if wrong:
                     return Outcome(case.name, number, wrong, {})
@@ -151,7 +167,7 @@ class Runner:
         wrong = [what for failed, what in told if failed]
         if expected.constraints is not None:
             found = [constraint["where"] for constraint in state.constraints]
-            if sorted(map(str, found)) != sorted(map(str, expected.constraints)):
+            if not _alike(found, expected.constraints):
                 wrong.append(f"the constraints are {found}")
         if expected.every is not None and rows:
             mask = catalogue.mask(from_json(expected.every))
@@ -173,13 +189,24 @@ class Runner:
         return [_row(self.box.catalogue, item) for item in named]
 
 
+def _alike(found: Sequence[dict[str, Any]], expected: Sequence[dict[str, Any]]) -> bool:
+    """The same filters, in any order."""
+    left = [from_json(where) for where in expected]
+    for where in found:
+        predicate = from_json(where)
+        if predicate not in left:
+            return False
+        left.remove(predicate)
+    return not left
+
+
 def _row(catalogue: Catalogue, item: Id) -> int:
     """By id, else by title. Raises BadInput."""
     if (row := catalogue.row(item)) is not None:
         return row
     found = np.flatnonzero(np.array(catalogue.titles) == str(item))
     if len(found) != 1:
-        raise BadInput(f"cannot run the case: {'no item is' if not len(found) else 'several items are'} called {item!r}")
+        raise BadInput(f"{'no item is' if not len(found) else 'several items are'} called {item!r}")
     return int(found[0])
 
 

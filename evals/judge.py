@@ -5,12 +5,14 @@ comparing wordings, one beside the other.
 """
 
 import json
+import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+from langsmith import tracing_context
 from pydantic import BaseModel, Field
 
 from duetto import prompts
@@ -62,8 +64,10 @@ def judge(model: LanguageModel, told: Told, catalogue: Catalogue) -> Judged:
         "reason": told.reason.text,
     }
     budget = remaining(model.limits, Usage(), time.monotonic() + model.limits.turn_seconds)
+    prompt = prompts.render("judge_reason", turn=json.dumps(turn, ensure_ascii=False))
     try:
-        answer = model.ask(prompts.render("judge_reason", turn=json.dumps(turn, ensure_ascii=False)), Verdicts, budget)
+        with tracing_context(enabled=False):  # the turns it judges are not traced either
+            answer = model.ask(prompt, Verdicts, budget)
     except ModelMisbehaved as error:
         return Judged(told.person, {}, 0, str(error), budget.usage)
     scores: dict[str, int] = {}
@@ -78,7 +82,8 @@ def judge(model: LanguageModel, told: Told, catalogue: Catalogue) -> Judged:
 
 def _holds(quote: str, text: str) -> bool:
     words = " ".join(quote.split()).strip("“”\"' ").lower()
-    return bool(words) and words in " ".join(text.split()).lower()
+    found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", " ".join(text.split()).lower())
+    return found is not None and re.search(r"\w", words) is not None
 
 
 def judged(model: LanguageModel, reasons: list[Told], catalogue: Catalogue, advance: Advance | None = None) -> dict[str, Any]:

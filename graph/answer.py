@@ -182,7 +182,7 @@ class Reply:
         weights = {voice: round(sum(s[voice] for s in shares) / len(shares), 3) for voice in (shares[0] if shares else ())}
         describe_turn(
             {
-                "thread": answer.thread,
+                "thread": self.pseudonyms.of(answer.thread) if self.pseudonyms else None,
                 "user": self.pseudonyms.of(answer.user) if self.pseudonyms else None,
                 "known": answer.known,
                 "index": answer.index,

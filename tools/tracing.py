@@ -12,7 +12,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -27,39 +26,58 @@ from pydantic import BaseModel
 from urllib3.util.retry import Retry
 
 from duetto.errors import NotReady
+from duetto.tools.journal import Pseudonyms
 
 log = logging.getLogger("duetto")
 DEPTH, LENGTH = 6, 200
 HIDDEN = "(hidden)"
+NAMES = {"user", "thread", "thread_id"}  # of people, or what may be named after them
 CONNECT_MS, READ_MS = 1_000, 4_000
 EXIT_SECONDS = 1.5
-_open: list[Client] = []
+_open: dict[bool, Client] = {}
 
 
-def bounded_client(text: bool) -> Client | None:
-    """The client of all traces from now on, None where nothing is traced. Without `text` no words leave this machine.
+def is_traced() -> bool:
+    """Whether LANGSMITH_TRACING asks for it."""
+    return tracing_is_enabled() is True
 
-    It sends once, and waits for a server only so long (see `finish`).
+
+class _Discreet(Client):
+    """langsmith has a hook for inputs, outputs and metadata; for errors only one that takes everything else apart first."""
+
+    text = True
+
+    def _hide_run_error(self, error: Any) -> Any:
+        return error if self.text or error is None else str(error).split("(", 1)[0][:60]
+
+
+def bound_traces(text: bool, pseudonyms: Pseudonyms) -> None:
+    """Makes the client of all traces from now on. Without `text` no words leave this machine.
+
+    People and conversations, which may be named after them, are told by pseudonyms. It sends once, and waits for a server
+    only so long (see `finish`).
     """
-    return _client(text) if tracing_is_enabled() else None
+    if text in _open:
+        return
 
-
-@cache
-def _client(text: bool) -> Client:
     def told(values: dict[str, Any]) -> dict[str, Any]:
-        return {str(name): plain(value, text) for name, value in values.items()}
+        found: dict[str, Any] = plain(values, text, pseudonyms=pseudonyms)
+        return found
+
+    def named(metadata: dict[str, Any]) -> dict[str, Any]:
+        return {name: pseudonyms.of(value) if name == "thread_id" else value for name, value in metadata.items()}
 
     # Only its environment tells langsmith that its threads must not hold up the end of the process; `finish` does, for a while.
     os.environ.setdefault("LANGSMITH_USE_DAEMON", "true")
     _hush()
-    client = Client(
+    client = _Discreet(
         timeout_ms=(CONNECT_MS, READ_MS), retry_config=Retry(total=0), hide_inputs=told, hide_outputs=told,
-        tracing_error_callback=_unsent,
+        hide_metadata=named, tracing_error_callback=_unsent,
     )  # fmt: skip
+    client.text = text
     configure(client=client)
-    _open.append(client)
+    _open[text] = client
     atexit.register(finish)
-    return client
 
 
 def _hush() -> None:
@@ -100,34 +118,43 @@ def finish(seconds: float = EXIT_SECONDS) -> None:
     """Sends what is left, for at most so long; call it before the process ends."""
     until = time.monotonic() + seconds
     while _open:
-        client = _open.pop()
+        _, client = _open.popitem()
         closing = threading.Thread(target=client.close, kwargs={"timeout": max(0.0, until - time.monotonic())}, daemon=True)
         closing.start()
         closing.join(max(0.0, until - time.monotonic()))
-    _client.cache_clear()
 
 
-def plain(value: Any, text: bool = True, depth: int = DEPTH) -> Any:
-    """JSON-able, short: arrays by their shape, and texts hidden unless `text`."""
+def plain(value: Any, text: bool = True, depth: int = DEPTH, pseudonyms: Pseudonyms | None = None) -> Any:
+    """JSON-able, short: arrays by their shape, texts hidden unless `text`, and people by pseudonyms where there are any."""
+
+    def inner(one: Any, deeper: int = 1) -> Any:
+        return plain(one, text, depth - deeper, pseudonyms)
+
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
         return value if text else HIDDEN
+    if isinstance(value, bytes | bytearray):
+        return HIDDEN
     if isinstance(value, np.generic):
-        return value.item()
+        own = value.item()
+        return inner(own, 0) if isinstance(own, bool | int | float | str | bytes) else str(own) if text else HIDDEN
     if isinstance(value, np.ndarray):
         return f"array of {value.dtype}, shape {value.shape}"
     if depth == 0:
         return type(value).__name__
     if isinstance(value, BaseModel):
-        return plain(value.model_dump(), text, depth)
+        return inner(value.model_dump(), 0)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return plain(fields, text, depth)
+        return inner(fields, 0)
     if isinstance(value, Mapping):
-        return {str(name): plain(one, text, depth - 1) for name, one in list(value.items())[:LENGTH]}
+        return {
+            str(name): pseudonyms.of(one) if pseudonyms and name in NAMES and isinstance(one, str | int) else inner(one)
+            for name, one in list(value.items())[:LENGTH]
+        }
     if isinstance(value, Sequence | set | frozenset):
-        return [plain(one, text, depth - 1) for one in list(value)[:LENGTH]]
+        return [inner(one) for one in list(value)[:LENGTH]]
     return type(value).__name__
 
 
