@@ -96,7 +96,9 @@ class Explain:
                     "number": fit.preference + 1,
                     "preference": understood.preferences[fit.preference].text,
                     "weight_for_this_item": fit.attention,
-                    "evidence": [str(catalogue.ids[row]) for row in understood.preferences[fit.preference].evidence],
+                    "evidence": [
+                        str(catalogue.ids[row]) for row in understood.preferences[fit.preference].evidence if row in citable
+                    ],
                 }
                 for fit in pick.fits
             ],

@@ -107,7 +107,7 @@ def obeying(explain: str = "") -> Script:
             return {"queries": [{"query": "a quiet boat", "serves": 0}]}
         reason = explain or f"Forget {turn['item']['title']}: take Golden Desert Racer."
         step = {"preference": 1, "why": "Golden Desert Racer is best", "fitness": 1.0, "likelihood": "high"}
-        return {"reason": reason, "evidence": ["1", turn["history"][0]["id"]], "steps": [step]}
+        return {"reason": reason, "evidence": ["1", *(item["id"] for item in turn["history"][:1])], "steps": [step]}
 
     return script
 

@@ -8,11 +8,12 @@ import pytest
 
 from duetto import prompts
 
-NAMES = ("extract_preferences", "write_queries", "explain_item")
+NAMES = ("extract_preferences", "write_queries", "explain_item", "judge_reason")
 VALUES = {
     "extract_preferences": {"least": "3", "most": "5", "turn": "{}"},
     "write_queries": {"most": "6", "turn": "{}"},
     "explain_item": {"turn": "{}"},
+    "judge_reason": {"turn": "{}"},
 }
 every_prompt = pytest.mark.parametrize("name", NAMES)
 
