@@ -43,29 +43,30 @@ def embed_items(
     return np.concatenate(done)
 
 
-ALONE = 16  # texts that a turn embeds at once
-
-
 class Remembered(Embeddings):
-    """Another embedder, with its newest `most` texts remembered: preferences come back turn after turn."""
+    """Another embedder, with what it said of the newest `most` texts remembered: preferences come back turn after turn.
+
+    Texts that are asked for together are remembered together. In other company a model pads a text otherwise, and its vector
+    is another in the last digits: a replay could not be bit-equal.
+    """
 
     def __init__(self, embedder: Embeddings, most: int) -> None:
         self._embedder, self._most = embedder, most
-        self._known: OrderedDict[str, Any] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], Any] = OrderedDict()
         self._lock = Lock()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        key = tuple(texts)
         with self._lock:
-            found = {text: self._known[text] for text in texts if text in self._known}
-            for text in found:
-                self._known.move_to_end(text)
-        if missing := [text for text in dict.fromkeys(texts) if text not in found]:
-            found.update(zip(missing, self._embedder.embed_documents(missing), strict=True))
-            with self._lock:
-                self._known.update(found)
-                while len(self._known) > self._most:
-                    self._known.popitem(last=False)
-        return [found[text] for text in texts]
+            if (found := self._known.get(key)) is not None:
+                self._known.move_to_end(key)
+                return list(found)
+        found = self._embedder.embed_documents(texts)
+        with self._lock:
+            self._known[key] = found
+            while self._known and sum(map(len, self._known)) > self._most:
+                self._known.popitem(last=False)
+        return list(found)
 
     def embed_query(self, text: str) -> list[float]:
         return self.embed_documents([text])[0]
@@ -93,9 +94,7 @@ class MiniLM(Embeddings):
             ) from error
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        # In company a text is padded, and its vector another in the last digits: a replay could not be bit-equal.
-        size = 1 if len(texts) <= ALONE else 64
-        vectors = self._model.encode(texts, batch_size=size, show_progress_bar=False, normalize_embeddings=True)
+        vectors = self._model.encode(texts, batch_size=64, show_progress_bar=False, normalize_embeddings=True)
         return vectors  # type: ignore[return-value]  # an array; embed_items and embed_queries take it as it is
 
     def embed_query(self, text: str) -> list[float]:

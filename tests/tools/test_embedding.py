@@ -99,9 +99,17 @@ def test_lsa_of_no_words_is_bad_input(texts: list[str]) -> None:
 def test_a_text_is_embedded_once() -> None:
     words = Words()
     remembered = Remembered(words, 10)
-    first = remembered.embed_documents(["tea", "wine", "tea"])
-    assert remembered.embed_documents(["wine", "tea"]) == [first[1], first[0]]
+    first = remembered.embed_documents(["tea", "wine"])
+    assert remembered.embed_documents(["tea", "wine"]) == first
     assert words.asked == ["tea", "wine"]
+
+
+def test_texts_in_other_company_are_embedded_again() -> None:
+    words = Words()
+    remembered = Remembered(words, 10)
+    remembered.embed_documents(["tea", "wine"])
+    remembered.embed_documents(["wine"])
+    assert words.asked == ["tea", "wine", "wine"]
 
 
 def test_remembering_changes_no_vector() -> None:
@@ -116,7 +124,8 @@ def test_the_text_not_asked_for_longest_is_forgotten_first() -> None:
     for text in ("tea", "wine", "tea", "rum"):
         remembered.embed_query(text)
     words.asked.clear()
-    remembered.embed_documents(["tea", "rum"])
+    for text in ("tea", "rum"):
+        remembered.embed_query(text)
     assert words.asked == []
     remembered.embed_query("wine")
     assert words.asked == ["wine"]
