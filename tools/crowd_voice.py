@@ -49,7 +49,10 @@ SOURCES = (
     Source("linear_long_20", "next", "linear_long", 20, 0.9),
 )
 ALS = ("fold_in", "neighbours")
-REACH = max(source.newest + source.skip for source in SOURCES) + 1  # events that any source looks back
+REACH = {  # how many events back any source reads a relation, where one event between may be missing
+    relation: max(source.newest + source.skip for source in SOURCES if source.relation == relation) + 1
+    for relation in dict.fromkeys(source.relation for source in SOURCES)
+}
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,10 @@ class CrowdVoice:
 
     def links(self, history: History, rows: NDArray[np.int64]) -> Floats:
         """What each event says of these items in each source before it is weighed, shape (sources, rows, events)."""
-        events = history.rows[-REACH:]
         found = np.zeros((len(self.sources), len(rows), len(history)), dtype=np.float32)
         read = {source.relation for source in self.sources} - {*ALS}
-        between = {name: self.relations[name][events].toarray()[:, rows].T for name in read}
+        newest_of = {name: history.rows[-REACH[name] :] for name in read}
+        between = {name: self.relations[name][events].toarray()[:, rows].T for name, events in newest_of.items()}
         for link, source in zip(found, self.sources, strict=True):
             if source.relation in ALS:
                 als = self._als[source.name]
@@ -135,7 +138,8 @@ class CrowdVoice:
                 if len(taste):
                     link[:, len(history) - len(taste) :] = als.contributions(taste, rows) / taste.weights
             else:
-                link[:, len(history) - len(events) :] = between[source.relation]
+                own = between[source.relation]
+                link[:, len(history) - own.shape[1] :] = own
         return found
 
     def weights(self, history: History, without: NDArray[np.int64] | None = None) -> Floats:

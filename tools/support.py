@@ -37,7 +37,7 @@ def support(
     if LEARNED in ranked.contributions and ranker is not None and evidence.signals is not None:
         changed = signals.without(evidence.signals, places, z.astype(np.float32), history, tried, rows)
         told = ranker.score(changed.reshape(-1, changed.shape[2])).reshape(len(tried), len(rows))
-        drop = ranker.score(evidence.signals[places]) - told
+        drop = ranked.contributions[LEARNED][places] / ranked.weights[LEARNED] - told
         if weights.variety:
             drop -= weights.variety * (evidence.parts["taste"][places] - z[sources:].mean(axis=0))
         return np.asarray(drop.T * ranked.weights[LEARNED])
