@@ -15,10 +15,9 @@ from openai import OpenAIError
 
 from duetto.errors import BadInput, NotReady
 from duetto.evals import accuracy, case_files, datasets, replay, truth
-from duetto.evals.baselines import Baselines
 from duetto.evals.player import Player
 from duetto.evals.report import require, write_report
-from duetto.evals.subject import Subject
+from duetto.evals.subject import subject_over
 from duetto.evals.systems import DEFAULT
 from duetto.graph.answer import Reply
 from duetto.graph.branches import Collaborate, Retrieve
@@ -329,10 +328,9 @@ def evaluate_reasons(
         require()
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
-    subject = Subject(box, signals, loaded.weights, loaded.ranker, Baselines(loaded.histories, len(loaded.catalogue)))
     report = truth.evaluate_reasons(
-        subject, loaded.features, partial(graph_of, loaded, box, signals, None), users, message, str(index), progress,
-        judge, judged,
+        subject_over(loaded, box, signals), loaded.features, partial(graph_of, loaded, box, signals, None),
+        users, message, str(index), progress, judge, judged,
     )  # fmt: skip
     if output is not None:
         _write_report(output, report, truth.page(report))

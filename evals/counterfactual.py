@@ -14,13 +14,12 @@ from duetto.evals.statistics import interval
 from duetto.evals.subject import Subject
 from duetto.tools.fusion import Evidence, rank
 from duetto.tools.histories import History
-from duetto.tools.practice import joined
+from duetto.tools.practice import turns
 from duetto.tools.progress import Advance, Progress, Silence
 from duetto.tools.single_thread import single_thread
 
 DRAWS = 5
 Removal = tuple[int, tuple[int, ...]]  # a person, and the rows taken from their history
-BATCH_FLOATS = 24_000_000
 
 
 @dataclass(frozen=True)
@@ -76,18 +75,14 @@ def _placed(
     subject: Subject, histories: dict[int, History], wanted: dict[Removal, list[int]], advance: Advance
 ) -> Iterator[tuple[Removal, dict[int, int]]]:
     """The places of the wanted items in each ranking; one that is no candidate any more stands behind them all."""
-    box, keys = subject.box, list(wanted)
+    keys = list(wanted)
+    seen = [histories[person] for person, _ in keys]
+    left = [_without(history, gone) for history, (_, gone) in zip(seen, keys, strict=True)]
     signals = subject.signals if subject.ranker is not None else None
-    size = max(1, min(250, BATCH_FLOATS // (len(box.crowd.sources) * len(box.catalogue))))
     with single_thread():
-        for start in range(0, len(keys), size):
-            some = keys[start : start + size]
-            seen = [histories[person] for person, _ in some]
-            left = [_without(history, gone) for history, (_, gone) in zip(seen, some, strict=True)]
-            z, near = box.crowd.hear(left), box.voice.own_cosines(left)
-            for key, (rows, evidence) in zip(some, joined(box, signals, left, z, near, None, False, seen), strict=True):
-                yield key, _places(subject, rows, evidence, wanted[key])
-            advance(len(some))
+        for key, (rows, evidence) in zip(keys, turns(subject.box, signals, left, seen=seen), strict=True):
+            yield key, _places(subject, rows, evidence, wanted[key])
+            advance(1)
 
 
 def _places(subject: Subject, rows: NDArray[np.int64], evidence: Evidence, items: list[int]) -> dict[int, int]:

@@ -1,6 +1,7 @@
 """Cases as LangSmith datasets, and their runs as LangSmith experiments; without a key the experiment stays on this machine."""
 
 import warnings
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -8,20 +9,18 @@ from uuid import NAMESPACE_URL, uuid5
 
 from langsmith import Client
 from langsmith.schemas import Example
-from langsmith.utils import LangSmithError
 from pydantic import ValidationError
 
-from duetto.errors import BadInput, NotReady
+from duetto.errors import BadInput
 from duetto.evals.case_files import Case, Outcome, Runner
-from duetto.tools.tracing import quiet_client
+from duetto.tools.tracing import single_requests
 
 PASSED = {"passed": True}
 
 
 def push(cases: list[Case], dataset: str) -> None:
     """Puts the cases into a dataset, made where it is not there; a case of the same name is replaced. Raises NotReady."""
-    client = quiet_client()
-    try:
+    with single_requests() as client:
         found = client.read_dataset(dataset_name=dataset) if client.has_dataset(dataset_name=dataset) else None
         kept = found or client.create_dataset(dataset, description="Conversations with assertions, for `duetto eval cases`.")
         names = {case.name for case in cases}
@@ -30,23 +29,14 @@ def push(cases: list[Case], dataset: str) -> None:
             client.delete_examples(old)
         examples: list[Any] = [{"inputs": _inputs(case), "outputs": PASSED} for case in cases]
         client.create_examples(dataset_id=kept.id, examples=examples)
-    except (LangSmithError, OSError) as error:
-        raise _unheard(error) from error
-    finally:
-        client.close(timeout=0)
 
 
 def pull(dataset: str) -> list[Case]:
     """Raises NotReady, or BadInput for a dataset that is not there or holds something else."""
-    client = quiet_client()
-    try:
+    with single_requests() as client:
         if not client.has_dataset(dataset_name=dataset):
             raise BadInput(f"there is no dataset {dataset!r} in LangSmith: put cases there with --push {dataset}")
         examples = list(client.list_examples(dataset_name=dataset))
-    except (LangSmithError, OSError) as error:
-        raise _unheard(error) from error
-    finally:
-        client.close(timeout=0)
     try:
         return [Case.model_validate((example.inputs or {})["case"]) for example in examples]
     except (KeyError, ValidationError) as error:
@@ -67,19 +57,14 @@ def experiment(runner: Runner, cases: list[Case], upload: bool) -> list[Outcome]
     def passed(outputs: dict[str, Any]) -> dict[str, Any]:
         return {"key": "passed", "score": bool(outputs["passed"]), "comment": "; ".join(outputs["wrong"])}
 
-    client = quiet_client() if upload else Client(api_url="http://127.0.0.1:9", api_key="none", auto_batch_tracing=False, info={})
     examples = [_example(case) for case in cases]
-    try:
-        with warnings.catch_warnings():  # of langsmith's own making
-            warnings.simplefilter("ignore")
-            evaluate(
-                target, data=examples, evaluators=[passed], client=client, upload_results=upload,
-                experiment_prefix="duetto-cases", max_concurrency=0, blocking=True,
-            )  # fmt: skip
-    except (LangSmithError, OSError) as error:
-        raise _unheard(error) from error
-    finally:
-        client.close(timeout=0)
+    nobody = nullcontext(Client(api_url="http://127.0.0.1:9", api_key="none", auto_batch_tracing=False, info={}))
+    with single_requests() if upload else nobody as client, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of langsmith's own making
+        evaluate(
+            target, data=examples, evaluators=[passed], client=client, upload_results=upload,
+            experiment_prefix="duetto-cases", max_concurrency=0, blocking=True,
+        )  # fmt: skip
     return [outcomes[case.name] for case in cases]
 
 
@@ -97,8 +82,3 @@ def _inputs(case: Case) -> dict[str, Any]:
 def _name(example: Example) -> str | None:
     name: str | None = (example.inputs or {}).get("case", {}).get("name")
     return name
-
-
-def _unheard(error: Exception) -> NotReady:
-    why = type(error).__name__  # its text may hold the key
-    return NotReady(f"LangSmith could not be reached ({why}): check LANGSMITH_ENDPOINT and LANGSMITH_API_KEY")

@@ -31,7 +31,11 @@ class Subject:
 def subject_of(index: Index, embedder: Embeddings | None, limits: Limits) -> Subject:
     """An index as it is served."""
     used: Embeddings = embedder or index.lsa  # type: ignore[assignment]
-    box, signals = opened(index, used, limits)
+    return subject_over(index, *opened(index, used, limits))
+
+
+def subject_over(index: Index, box: Toolbox, signals: Signals) -> Subject:
+    """An index whose parts are open already."""
     return Subject(box, signals, index.weights, index.ranker, Baselines(index.histories, len(index.catalogue)))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.tracers import Run
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
@@ -139,14 +140,14 @@ class Reply:
         told = dict(zip(NODES, outcomes(state), strict=True))
         ran = {node: outcome for node, outcome in told.items() if outcome.ms}
         spent = sum((outcome.usage for outcome in told.values()), Usage())
-        info = runtime.execution_info
+        info, runs = runtime.execution_info, turn_runs()
         recommendations = [
             self._shown(n, pick, state.explained.reasons[n - 1], state) for n, pick in enumerate(state.ranking.picks, start=1)
         ]
         answer = Answer(
             thread=info.thread_id if info else None,
             turn=state.turn,
-            run_id=_run_id(info.run_id if info else None),
+            run_id=_run_id(info.run_id if info else None, runs),
             user=understood.user,
             known=understood.history.known,
             index=self.index,
@@ -169,18 +170,20 @@ class Reply:
             ),
             timings_ms={**{node: outcome.ms for node, outcome in ran.items()}, "total": _total(ran)},
         )
-        self._trace(answer)
+        if runs:
+            self._trace(runs, answer)
         said: list[AnyMessage] = [HumanMessage(understood.message)] if state.message is not None else []
         return {
             "answer": answer.model_dump(mode="json", by_alias=True),
             "messages": [*said, AIMessage(answer.reply)],
         }
 
-    def _trace(self, answer: Answer) -> None:
+    def _trace(self, runs: list[Run], answer: Answer) -> None:
         """What is known of a turn only at its end; who spoke is a pseudonym."""
         shares = [r.weights for r in answer.recommendations]
         weights = {voice: round(sum(s[voice] for s in shares) / len(shares), 3) for voice in (shares[0] if shares else ())}
         describe_turn(
+            runs,
             {
                 "thread": self.pseudonyms.of(answer.thread) if self.pseudonyms else None,
                 "user": self.pseudonyms.of(answer.user) if self.pseudonyms else None,
@@ -251,10 +254,9 @@ def outcomes(state: State) -> tuple[Outcome, ...]:
     )  # fmt: skip
 
 
-def _run_id(given: object) -> str | None:
+def _run_id(given: object, traced: list[Run]) -> str | None:
     """The caller's, else that of the trace."""
-    traced = [run.id for run in turn_runs()]
-    return str(given) if given else str(traced[0]) if traced else None
+    return str(given) if given else str(traced[0].id) if traced else None
 
 
 def _total(ran: dict[str, Outcome]) -> float:

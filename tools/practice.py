@@ -60,27 +60,27 @@ def held_out(histories: Histories, newest: NDArray[np.int64]) -> list[HeldOut]:
 
 
 def turns(
-    box: Toolbox, signals: Signals | None, histories: list[History], queries: list[Queries] | None = None, asked: bool = True
-) -> Iterator[tuple[Rows, Evidence]]:
+    box: Toolbox, signals: Signals | None, histories: list[History], queries: list[Queries] | None = None, asked: bool = True,
+    seen: list[History] | None = None,
+) -> Iterator[tuple[Rows, Evidence]]:  # fmt: skip
     """The candidates and evidence of a turn for each history, as the graph's tools and `join` make them.
 
     The crowd hears many people in one product. `queries[i]`, when given, are searched for the i-th person, who asked for
-    them or did not.
+    them or did not. Nobody is recommended what is in their history, or in that of `seen` where it is given.
     """
     size = max(1, CHUNK_FLOATS // ((len(box.crowd.sources) + len(TEXTS)) * len(box.catalogue)))
     for start in range(0, len(histories), size):
-        some, wanted = histories[start : start + size], None if queries is None else queries[start : start + size]
-        yield from joined(box, signals, some, box.crowd.hear(some), box.voice.own_cosines(some), wanted, asked)
+        part = slice(start, start + size)
+        some, wanted = histories[part], None if queries is None else queries[part]
+        had = None if seen is None else seen[part]
+        yield from joined(box, signals, some, box.crowd.hear(some), box.voice.own_cosines(some), wanted, asked, had)
 
 
 def joined(
     box: Toolbox, signals: Signals | None, histories: list[History], z: Floats, near: Floats | None,
     queries: list[Queries] | None, asked: bool, seen: list[History] | None = None,
 ) -> Iterator[tuple[Rows, Evidence]]:  # fmt: skip
-    """`turns` of people whom the crowd (`hear`, `z`) and the language voice (`own_cosines`, `near`) have heard.
-
-    Nobody is recommended what is in their history, or in that of `seen` where it is given.
-    """
+    """`turns` of people whom the crowd (`hear`, `z`) and the language voice (`own_cosines`, `near`) have heard."""
     wanted = queries if queries is not None else [()] * len(histories)
     texts = [text for own in wanted for text in own]
     vectors = embed_queries(box.embedder, texts) if texts else np.zeros((0, 1), np.float32)

@@ -94,24 +94,29 @@ def has_key() -> bool:
     return bool(get_env_var("API_KEY"))
 
 
-def quiet_client() -> Client:
-    """A client for single requests: bounded, without retries, and without a word of the key in the log."""
+@contextmanager
+def single_requests(what: str = "reached") -> Iterator[Client]:
+    """A client for single requests: bounded, without retries, and without a word of the key in the log.
+
+    Raises NotReady, saying that LangSmith could not be `what`.
+    """
     _hush()
-    return Client(timeout_ms=(CONNECT_MS, READ_MS), retry_config=Retry(total=0), auto_batch_tracing=False)
+    client = Client(timeout_ms=(CONNECT_MS, READ_MS), retry_config=Retry(total=0), auto_batch_tracing=False)
+    try:
+        yield client
+    except (LangSmithError, OSError) as error:
+        why = type(error).__name__  # its text may hold the key
+        raise NotReady(f"LangSmith could not be {what} ({why}): check LANGSMITH_ENDPOINT and LANGSMITH_API_KEY") from error
+    finally:
+        client.close(timeout=0)
 
 
 def send_feedback(run_id: UUID, good: bool, comment: str | None) -> None:
     """A person's verdict on a traced turn. Raises NotReady when LangSmith cannot be told."""
-    client = quiet_client()
-    try:
-        with warnings.catch_warnings():  # it would rather be told the project too, which costs another request
-            warnings.simplefilter("ignore", LangSmithWarning)
-            client.create_feedback(run_id, "person", score=float(good), comment=comment, stop_after_attempt=1)
-    except (LangSmithError, OSError) as error:
-        why = type(error).__name__  # its text may hold the key
-        raise NotReady(f"LangSmith could not be told ({why}): check LANGSMITH_ENDPOINT and LANGSMITH_API_KEY") from error
-    finally:
-        client.close(timeout=0)
+    with single_requests("told") as client, warnings.catch_warnings():
+        # It would rather be told the project too, which costs another request.
+        warnings.simplefilter("ignore", LangSmithWarning)
+        client.create_feedback(run_id, "person", score=float(good), comment=comment, stop_after_attempt=1)
 
 
 def finish(seconds: float = EXIT_SECONDS) -> None:
@@ -189,8 +194,8 @@ def turn_runs() -> list[Run]:
     return found
 
 
-def describe_turn(metadata: dict[str, Any], tags: list[str]) -> None:
-    """Adds to the runs of the whole turn."""
-    for run in turn_runs():
+def describe_turn(runs: list[Run], metadata: dict[str, Any], tags: list[str]) -> None:
+    """Adds to the runs of a whole turn."""
+    for run in runs:
         run.extra.setdefault("metadata", {}).update(metadata)
         run.tags = [*(run.tags or []), *(tag for tag in tags if tag not in (run.tags or []))]
