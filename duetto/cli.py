@@ -76,11 +76,11 @@ def build(
     strict: Annotated[bool, typer.Option("--strict", help="Any unknown item id is an error.")] = False,
 ) -> None:
     """Make an index from a catalogue and an interaction log."""
-    from duetto import show, wiring
+    from duetto import jobs, show
 
     settings = _settings()
     with show.Bars(err) as bars:
-        made = wiring.build_index(
+        made = jobs.build_index(
             items, interactions, index, embedder=embedder, descriptions=descriptions, strict=strict,
             settings=settings, progress=bars,
         )  # fmt: skip
@@ -150,12 +150,12 @@ def rank(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """How well the whole catalogue is ranked: every system, every person, on interactions held out of the log."""
-    from duetto import show, wiring
+    from duetto import jobs, show
     from duetto.evals.report import terminal_table
 
     settings = _settings()
     with show.Bars(err) as bars:
-        report = wiring.evaluate_ranking(
+        report = jobs.evaluate_ranking(
             items, interactions, output, embedder=embedder, descriptions=descriptions, protocol=protocol, refit=refit,
             users=_people(users), systems=_names(systems), recordings=recordings, requests=requests, ignore=_names(ignore),
             settings=settings, brief=brief, progress=bars,
@@ -177,11 +177,11 @@ def reasons(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Whether reasons are true: grounded, faithful to the ranking, and without contradictions."""
-    from duetto import show, wiring
+    from duetto import jobs, show
 
     settings = _settings()
     with show.Bars(err) as bars:
-        report = wiring.evaluate_reasons(
+        report = jobs.evaluate_reasons(
             index, users=_people(users), message=message, judged=judge, output=output, settings=settings, progress=bars
         )
     if as_json:
@@ -202,14 +202,14 @@ def cases(
     """Play conversations with assertions on their state; exit code 1 when one fails, and its state is printed."""
     from dataclasses import asdict
 
-    from duetto import show, wiring
+    from duetto import jobs, show
 
     settings = _settings()
     if push is not None:
-        out.print(f"{wiring.push_cases(files or [], push)} cases are in the dataset {push}", soft_wrap=True)
+        out.print(f"{jobs.push_cases(files or [], push)} cases are in the dataset {push}", soft_wrap=True)
         return
     with show.Bars(err) as bars:
-        outcomes = wiring.run_cases(files or [], index, dataset=pull, langsmith=langsmith, settings=settings, progress=bars)
+        outcomes = jobs.run_cases(files or [], index, dataset=pull, langsmith=langsmith, settings=settings, progress=bars)
     if as_json:
         typer.echo(json.dumps([asdict(outcome) for outcome in outcomes], ensure_ascii=False, indent=1))
     else:
@@ -274,11 +274,11 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Play recorded turns again and tell what moved; exit code 1 when something did."""
-    from duetto import show, wiring
+    from duetto import jobs, show
 
     settings = _settings()
     with show.Bars(err) as bars:
-        report = wiring.replay_recordings(
+        report = jobs.replay_recordings(
             files, index, model=model, strict=strict, output=output, against=against, settings=settings, progress=bars
         )
     if as_json:

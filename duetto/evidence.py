@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from duetto import show, wiring
+from duetto import jobs, show
 from duetto.errors import DuettoError, NotReady
 from duetto.settings import Settings
 
@@ -70,7 +70,7 @@ def run(one: Run, data: Path, recordings: Path, out: Path) -> dict[str, Any]:
 
     described = recorded(one.descriptions)
     with show.Bars(Console(stderr=True)) as bars:
-        return wiring.evaluate_ranking(
+        return jobs.evaluate_ranking(
             items, interactions, out / one.name, embedder=one.embedder, descriptions=described, protocol=one.protocol,
             refit=True, users=None, systems=one.systems, recordings=recorded(one.recordings), requests=described,
             ignore=one.ignore if items.suffix == ".parquet" else (), brief=bool(one.systems),

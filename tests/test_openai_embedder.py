@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from duetto.errors import NotReady
+from duetto.jobs import build_index
 from duetto.settings import Settings
 from duetto.tools import sample
-from duetto.wiring import build_index, open_graph
+from duetto.wiring import open_graph
 from tests.loopback import Loopback, says
 
 

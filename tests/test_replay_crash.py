@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from duetto.evals.replay import read
+from duetto.jobs import replay_recordings
 from duetto.settings import Settings
 from duetto.tools.journal import lines
-from duetto.wiring import replay_recordings
 from tests.sessions import played, recorded
 
 KILLS, THREADS = 20, 3

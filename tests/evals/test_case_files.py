@@ -14,11 +14,12 @@ from duetto.cli import main
 from duetto.errors import BadInput, NotReady
 from duetto.evals.case_files import OURS, Case, Expected, Outcome, Runner, read
 from duetto.graph.state import State
+from duetto.jobs import run_cases
 from duetto.settings import Settings
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.index import Index
 from duetto.tools.language import Reason
-from duetto.wiring import graph_of, parts, run_cases
+from duetto.wiring import graph_of, parts
 
 LATE: dict[str, Any] = {"column": "year", "operator": "gt", "value": 1995}
 SHOWN = {

@@ -20,12 +20,13 @@ from duetto.evals.replay import Drift, Seen, baseline, compare, page, read
 from duetto.evals.report import html
 from duetto.graph.record import Keeper, Record, Recorded
 from duetto.graph.state import Context, TurnInput
+from duetto.jobs import replay_recordings
 from duetto.limits import Limits
 from duetto.settings import Settings
 from duetto.tools import index as indexes
 from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.index import Index
-from duetto.wiring import Graph, graph_of, open_index, parts, replay_recordings, setup
+from duetto.wiring import Graph, graph_of, open_index, parts, setup
 from tests.graph.test_language_nodes import METHODS, at, good, obedient
 from tests.loopback import Answer as Reply
 from tests.loopback import Body, Loopback, always, fails, refuses, says

@@ -16,13 +16,13 @@ from duetto.evals.subject import Subject, subject_of
 from duetto.evals.truth import EXAMPLES, evaluate_reasons, page
 from duetto.graph.build import Node
 from duetto.graph.state import Explained, State
+from duetto.jobs import evaluate_reasons as evaluate_index
 from duetto.limits import Limits
 from duetto.settings import Settings
 from duetto.tools.histories import Histories
 from duetto.tools.index import Index
 from duetto.tools.language import Reason
 from duetto.tools.progress import Silence
-from duetto.wiring import evaluate_reasons as evaluate_index
 from duetto.wiring import graph_of
 from tests.tools.eras import era_index
 

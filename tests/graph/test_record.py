@@ -20,6 +20,7 @@ from duetto.errors import BadInput, NotReady
 from duetto.graph.answer import Answer
 from duetto.graph.record import CANDIDATES, Record, Recorded
 from duetto.graph.state import Context, TurnInput
+from duetto.jobs import replay_recordings
 from duetto.limits import Limits
 from duetto.settings import Settings
 from duetto.tools.agent_tools import Toolbox
@@ -28,7 +29,7 @@ from duetto.tools.journal import lines
 from duetto.tools.signals import Signals
 from duetto.tools.vector_store import FaissStore
 from duetto.version import VERSION
-from duetto.wiring import graph_of, open_graph, open_tools, replay_recordings, setup
+from duetto.wiring import graph_of, open_graph, open_tools, setup
 from tests.graph.test_branches import LARGE, FadingStore, LostStore, lost_crowd
 from tests.graph.test_language_nodes import at, good, obedient
 from tests.loopback import Loopback, Script, always, fails, in_turn, refuses, says

@@ -1,0 +1,196 @@
+"""The jobs of the command line: making an index, and finding out how good it is."""
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from langgraph.types import Checkpointer
+from openai import OpenAIError
+
+from duetto.errors import BadInput, NotReady
+from duetto.evals import accuracy, case_files, datasets, replay, truth
+from duetto.evals.player import Player
+from duetto.evals.report import require, write_report
+from duetto.evals.subject import subject_over
+from duetto.evals.systems import DEFAULT
+from duetto.graph.record import Keeper, Record
+from duetto.settings import Settings
+from duetto.tools import index as indexes
+from duetto.tools.chat.language_model import LanguageModel
+from duetto.tools.index import Index
+from duetto.tools.indexing import make_index
+from duetto.tools.progress import Progress, Silence
+from duetto.tools.reading import tables
+from duetto.tools.tracing import has_key
+from duetto.wiring import Graph, chat_model, embedder_named, graph_of, open_index, parts, setup
+
+REPLAYED_AT_ONCE = 2
+
+
+def build_index(
+    items: str | Path,
+    interactions: str | Path,
+    index: str | Path,
+    *,
+    embedder: str = "lsa",
+    descriptions: str | Path | None = None,
+    strict: bool = False,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Index:
+    """Reads the files, makes the index and puts it in place; the index in use stays until the new one is whole.
+
+    Raises BadInput for input that cannot be used, NotReady when an embedder or the disk is not there.
+    """
+    settings = settings or Settings.from_environment()
+    root = Path(index)
+    if root.exists() and not root.is_dir():
+        raise BadInput(f"cannot write an index to {root}: it is a file; name a folder")
+    chosen = embedder_named(embedder, settings)
+    catalogue = tables.read_items(Path(items))
+    log = tables.read_interactions(Path(interactions))
+    enrichment = None if descriptions is None else tables.read_descriptions(Path(descriptions))
+    try:
+        made = make_index(
+            catalogue, log.table, enrichment, embedder_name=embedder, embedder=chosen, previous=_previous(root),
+            limits=settings.limits, strict=strict, repeated=log.repeated, progress=progress,
+        )  # fmt: skip
+    except OpenAIError as error:
+        raise _unanswered(embedder, error) from error
+    return indexes.write(root, made)
+
+
+def _previous(root: Path) -> Index | None:
+    """The index in use, whose vectors may be reused; a damaged one is simply built anew."""
+    try:
+        return indexes.load(root)
+    except NotReady:
+        return None
+
+
+def _unanswered(embedder: str, error: OpenAIError) -> NotReady:
+    what = type(error).__name__  # the text may quote the key
+    return NotReady(f"the embedder {embedder} did not answer ({what}): check its server and key, and try again")
+
+
+def evaluate_ranking(
+    items: Path, interactions: Path, output: Path, *, embedder: str, descriptions: Path | None, protocol: str, refit: bool,
+    users: int | None, systems: tuple[str, ...], recordings: Path | None, requests: Path | None, ignore: tuple[str, ...],
+    settings: Settings, brief: bool = False, progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Reads the files and evaluates (see `duetto.evals.accuracy`). Raises BadInput or NotReady."""
+    catalogue = tables.read_items(items)
+    if strange := [name for name in ignore if name not in catalogue.columns or name in ("item_id", "title")]:
+        raise BadInput(f"cannot ignore {strange[0]!r}: the items' other columns are {', '.join(catalogue.columns[2:])}")
+    task = accuracy.Task(
+        dataset=f"{items.resolve().parent.name}/{items.name}",
+        items=catalogue.drop(ignore),
+        log=tables.read_interactions(interactions).table,
+        descriptions=None if descriptions is None else tables.read_descriptions(descriptions),
+        embedder_name=embedder,
+        embedder=embedder_named(embedder, settings),
+        limits=settings.limits,
+        protocol=protocol,
+        refit=refit,
+        users=users,
+        systems=systems or DEFAULT,
+        brief=brief,
+        requests=None if requests is None else tables.read_descriptions(requests),
+        recordings=() if recordings is None else tables.read_recordings(recordings),
+    )
+    try:
+        return accuracy.evaluate(task, output, progress)
+    except OpenAIError as error:
+        raise _unanswered(embedder, error) from error
+
+
+def replay_recordings(
+    files: list[Path], index: str | Path, *, model: str = "recorded", strict: bool = False, output: Path | None = None,
+    against: Path | None = None, settings: Settings | None = None, progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Plays recorded turns again over an index and tells what moved (see `duetto.evals.replay`).
+
+    `model` is recorded (the recorded answers), live (the settings' model) or none (plain twins). `against` is the
+    report.json of an earlier replay. Raises BadInput or NotReady.
+    """
+    settings = settings or Settings.from_environment()
+    if model not in ("recorded", "live", "none"):
+        raise BadInput(f"cannot replay with the model {model!r}: choose recorded, live or none")
+    if model == "live" and settings.model is None:
+        raise BadInput("cannot replay with a live model: name it in DUETTO_MODEL")
+    if output is not None:
+        require()
+    found = replay.read(files)
+    earlier = None if against is None else replay.baseline(against)
+    loaded = open_index(index, settings)
+    box, signals = parts(loaded, settings)
+
+    def graph(speaker: LanguageModel | None, keeper: Keeper, threads: Checkpointer) -> Graph:
+        return graph_of(loaded, box, signals, speaker, Record(box, setup(loaded, box, speaker), keeper), threads)
+
+    live = chat_model(settings) if model == "live" else None
+    players = [Player(graph, live, box.limits, recorded=model == "recorded") for _ in range(REPLAYED_AT_ONCE)]
+    advance = (progress or Silence()).stage("replaying turns", len(found.turns))
+    started = time.perf_counter()
+    played = replay.replay(found, [player.play for player in players], earlier, advance)
+    seconds = time.perf_counter() - started
+    report = replay.report_of(found, played, setup(loaded, box, live), strict, seconds, model == "recorded")
+    if output is not None:
+        _write_report(output, report, replay.page(report))
+    return report
+
+
+def evaluate_reasons(
+    index: str | Path, *, users: int | None = 500, message: str | None = None, judged: int = 0, output: Path | None = None,
+    settings: Settings | None = None, progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Whether the reasons of an index's turns are true (see `duetto.evals.truth`). Raises BadInput or NotReady."""
+    settings, progress = settings or Settings.from_environment(), progress or Silence()
+    judge = chat_model(settings) if judged else None
+    if judged and judge is None:
+        raise BadInput("cannot have reasons judged: name the language model that judges in DUETTO_MODEL")
+    if output is not None:
+        require()
+    loaded = open_index(index, settings)
+    box, signals = parts(loaded, settings)
+    report = truth.evaluate_reasons(
+        subject_over(loaded, box, signals), loaded.features, partial(graph_of, loaded, box, signals, None),
+        users, message, str(index), progress, judge, judged,
+    )  # fmt: skip
+    if output is not None:
+        _write_report(output, report, truth.page(report))
+    return report
+
+
+def run_cases(
+    files: list[Path], index: str | Path, *, dataset: str | None = None, langsmith: bool = False,
+    settings: Settings | None = None, progress: Progress | None = None,
+) -> list[case_files.Outcome]:  # fmt: skip
+    """Plays the conversations of case files over an index (see `duetto.evals.case_files`). Raises BadInput or NotReady.
+
+    `dataset` is a LangSmith dataset to take cases from instead. `langsmith` runs them as an experiment, which is uploaded
+    where LangSmith has a key.
+    """
+    settings = settings or Settings.from_environment()
+    cases = case_files.read(files or [case_files.OURS]) if dataset is None else datasets.pull(dataset)
+    loaded = open_index(index, settings)
+    box, signals = parts(loaded, settings)
+    runner = case_files.Runner(box, loaded.features, partial(graph_of, loaded, box, signals, chat_model(settings)))
+    if langsmith:
+        return datasets.experiment(runner, cases, upload=has_key())
+    return runner.run(cases, (progress or Silence()).stage("cases", len(cases)))
+
+
+def push_cases(files: list[Path], dataset: str) -> int:
+    """Puts cases into a LangSmith dataset, and says how many. Raises BadInput or NotReady."""
+    cases = case_files.read(files or [case_files.OURS])
+    datasets.push(cases, dataset)
+    return len(cases)
+
+
+def _write_report(output: Path, report: dict[str, Any], page: dict[str, Any]) -> None:
+    try:
+        write_report(output, report, page)
+    except OSError as error:
+        raise NotReady(f"could not write to {output}: {error.strerror or error}; name another folder") from error
