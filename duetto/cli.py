@@ -33,6 +33,9 @@ KOption = Annotated[int | None, typer.Option("-k", help="How many items.")]
 ReasonsOption = Annotated[str | None, typer.Option("--reasons", help="none, plain or model.")]
 RecordOption = Annotated[Path | None, typer.Option("--record", help="A folder to write every turn to, for `replay`.")]
 RedactOption = Annotated[bool, typer.Option("--redact", help="Record who spoke as a pseudonym, and not what was said.")]
+Experiment = "A LangSmith experiment; without a key it is local."
+ToldOfPeople = "the checks of each person's reasons, with a pseudonym"
+ToldOfCases = "the cases with pseudonyms, and the state of a failed turn"
 ModelHint = "The chat model is DUETTO_MODEL (with OPENAI_API_KEY or OPENAI_BASE_URL); without one, plain twins speak."
 
 
@@ -147,6 +150,7 @@ def rank(
     requests: Annotated[Path | None, typer.Option("--requests", help="item_id, queries: what people may ask for.")] = None,
     ignore: Annotated[str | None, typer.Option("--ignore", help="Item columns to leave out, separated by commas.")] = None,
     brief: Annotated[bool, typer.Option("--brief", help="The main table only: no cold start, noise, requests.")] = False,
+    langsmith: Annotated[bool, typer.Option("--langsmith", help=f"{Experiment} Told: each system's figures.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """How well the whole catalogue is ranked: every system, every person, on interactions held out of the log."""
@@ -158,7 +162,7 @@ def rank(
         report = jobs.evaluate_ranking(
             items, interactions, output, embedder=embedder, descriptions=descriptions, protocol=protocol, refit=refit,
             users=_people(users), systems=_names(systems), recordings=recordings, requests=requests, ignore=_names(ignore),
-            settings=settings, brief=brief, progress=bars,
+            settings=settings, brief=brief, langsmith=langsmith, progress=bars,
         )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False, indent=1))
@@ -174,6 +178,7 @@ def reasons(
     message: Annotated[str | None, typer.Option("--message", help="What each of them says; by default nothing.")] = None,
     judge: Annotated[int, typer.Option("--judge", min=0, help="How many reasons DUETTO_MODEL gives its opinion of.")] = 0,
     output: Annotated[Path | None, typer.Option("--out", help="A folder for report.html and report.json.")] = None,
+    langsmith: Annotated[bool, typer.Option("--langsmith", help=f"{Experiment} Told: {ToldOfPeople}.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Whether reasons are true: grounded, faithful to the ranking, and without contradictions."""
@@ -182,8 +187,9 @@ def reasons(
     settings = _settings()
     with show.Bars(err) as bars:
         report = jobs.evaluate_reasons(
-            index, users=_people(users), message=message, judged=judge, output=output, settings=settings, progress=bars
-        )
+            index, users=_people(users), message=message, judged=judge, output=output, langsmith=langsmith,
+            settings=settings, progress=bars,
+        )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False, indent=1))
     else:
@@ -194,9 +200,11 @@ def reasons(
 def cases(
     files: Annotated[list[Path] | None, typer.Argument(help="YAML files or folders; by default the cases of Duetto.")] = None,
     index: IndexOption = "sample",
-    push: Annotated[str | None, typer.Option("--push", help="Put the cases into this LangSmith dataset; run nothing.")] = None,
+    push: Annotated[
+        str | None, typer.Option("--push", help="Put the cases, as they are, into this LangSmith dataset; run nothing.")
+    ] = None,
     pull: Annotated[str | None, typer.Option("--pull", help="Take the cases from this LangSmith dataset.")] = None,
-    langsmith: Annotated[bool, typer.Option("--langsmith", help="Run as a LangSmith experiment; local without a key.")] = False,
+    langsmith: Annotated[bool, typer.Option("--langsmith", help=f"{Experiment} Told: {ToldOfCases}.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcomes as JSON.")] = False,
 ) -> None:
     """Play conversations with assertions on their state; exit code 1 when one fails, and its state is printed."""
@@ -206,7 +214,7 @@ def cases(
 
     settings = _settings()
     if push is not None:
-        out.print(f"{jobs.push_cases(files or [], push)} cases are in the dataset {push}", soft_wrap=True)
+        out.print(f"{jobs.push_cases(files or [], push, settings)} cases are in the dataset {push}", soft_wrap=True)
         return
     with show.Bars(err) as bars:
         outcomes = jobs.run_cases(files or [], index, dataset=pull, langsmith=langsmith, settings=settings, progress=bars)

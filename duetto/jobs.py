@@ -9,7 +9,7 @@ from langgraph.types import Checkpointer
 from openai import OpenAIError
 
 from duetto.errors import BadInput, NotReady
-from duetto.evals import accuracy, case_files, datasets, replay, truth
+from duetto.evals import accuracy, case_files, datasets, experiments, replay, truth
 from duetto.evals.player import Player
 from duetto.evals.report import require, write_report
 from duetto.evals.subject import subject_over
@@ -22,8 +22,8 @@ from duetto.tools.index import Index
 from duetto.tools.indexing import make_index
 from duetto.tools.progress import Progress, Silence
 from duetto.tools.reading import tables
-from duetto.tools.tracing import has_key
-from duetto.wiring import Graph, chat_model, embedder_named, graph_of, open_index, parts, setup
+from duetto.version import VERSION
+from duetto.wiring import Graph, chat_model, embedder_named, graph_of, open_index, parts, pseudonyms_of, setup
 
 REPLAYED_AT_ONCE = 2
 
@@ -77,9 +77,12 @@ def _unanswered(embedder: str, error: OpenAIError) -> NotReady:
 def evaluate_ranking(
     items: Path, interactions: Path, output: Path, *, embedder: str, descriptions: Path | None, protocol: str, refit: bool,
     users: int | None, systems: tuple[str, ...], recordings: Path | None, requests: Path | None, ignore: tuple[str, ...],
-    settings: Settings, brief: bool = False, progress: Progress | None = None,
+    settings: Settings, brief: bool = False, langsmith: bool = False, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Reads the files and evaluates (see `duetto.evals.accuracy`). Raises BadInput or NotReady."""
+    """Reads the files and evaluates (see `duetto.evals.accuracy`). Raises BadInput or NotReady.
+
+    `langsmith` makes the figures of each system an experiment, which is uploaded where LangSmith has a key.
+    """
     catalogue = tables.read_items(items)
     if strange := [name for name in ignore if name not in catalogue.columns or name in ("item_id", "title")]:
         raise BadInput(f"cannot ignore {strange[0]!r}: the items' other columns are {', '.join(catalogue.columns[2:])}")
@@ -99,10 +102,14 @@ def evaluate_ranking(
         requests=None if requests is None else tables.read_descriptions(requests),
         recordings=() if recordings is None else tables.read_recordings(recordings),
     )
+    upload = langsmith and experiments.reachable()
     try:
-        return accuracy.evaluate(task, output, progress)
+        report = accuracy.evaluate(task, output, progress)
     except OpenAIError as error:
         raise _unanswered(embedder, error) from error
+    if langsmith:
+        experiments.experiment("duetto-rank", experiments.of_systems(report), report["facts"], upload=upload)
+    return report
 
 
 def replay_recordings(
@@ -143,9 +150,12 @@ def replay_recordings(
 
 def evaluate_reasons(
     index: str | Path, *, users: int | None = 500, message: str | None = None, judged: int = 0, output: Path | None = None,
-    settings: Settings | None = None, progress: Progress | None = None,
+    langsmith: bool = False, settings: Settings | None = None, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Whether the reasons of an index's turns are true (see `duetto.evals.truth`). Raises BadInput or NotReady."""
+    """Whether the reasons of an index's turns are true (see `duetto.evals.truth`). Raises BadInput or NotReady.
+
+    `langsmith` makes what was found of each person's reasons an experiment, which is uploaded where LangSmith has a key.
+    """
     settings, progress = settings or Settings.from_environment(), progress or Silence()
     judge = chat_model(settings) if judged else None
     if judged and judge is None:
@@ -154,12 +164,17 @@ def evaluate_reasons(
         require()
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
-    report = truth.evaluate_reasons(
+    upload = langsmith and experiments.reachable()
+    report, found = truth.evaluate_reasons(
         subject_over(loaded, box, signals), loaded.features, partial(graph_of, loaded, box, signals, None),
         users, message, str(index), progress, judge, judged,
     )  # fmt: skip
     if output is not None:
         _write_report(output, report, truth.page(report))
+    if langsmith:
+        people = experiments.of_people(found, box.histories.users, message, settings.trace_text, pseudonyms_of(settings))
+        facts = {"index": loaded.version, "embedder": loaded.manifest.embedder, "duetto": VERSION}
+        experiments.experiment("duetto-reasons", people, facts, upload=upload)
     return report
 
 
@@ -176,14 +191,30 @@ def run_cases(
     cases = case_files.read(files or [case_files.OURS]) if dataset is None else datasets.pull(dataset)
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
-    runner = case_files.Runner(box, loaded.features, partial(graph_of, loaded, box, signals, chat_model(settings)))
-    if langsmith:
-        return datasets.experiment(runner, cases, upload=has_key())
-    return runner.run(cases, (progress or Silence()).stage("cases", len(cases)))
+    model = chat_model(settings)
+    runner = case_files.Runner(box, loaded.features, partial(graph_of, loaded, box, signals, model))
+    advance = (progress or Silence()).stage("cases", len(cases))
+    if not langsmith:
+        return runner.run(cases, advance)
+    outcomes: list[case_files.Outcome] = []
+
+    def run(case: case_files.Case) -> case_files.Outcome:
+        outcomes.extend(runner.run([case], advance))
+        return outcomes[-1]
+
+    pseudonyms = pseudonyms_of(settings)
+    trials = [experiments.of_case(case, run, settings.trace_text, pseudonyms, dataset is not None) for case in cases]
+    facts = {"index": loaded.version, "model": model.name if model else None, "duetto": VERSION}
+    upload = experiments.reachable()
+    experiments.experiment(dataset or "duetto-cases", trials, facts, upload=upload, at_once=0)
+    return outcomes
 
 
-def push_cases(files: list[Path], dataset: str) -> int:
-    """Puts cases into a LangSmith dataset, and says how many. Raises BadInput or NotReady."""
+def push_cases(files: list[Path], dataset: str, settings: Settings | None = None) -> int:
+    """Puts cases into a LangSmith dataset as they are, and says how many. Raises BadInput or NotReady."""
+    settings = settings or Settings.from_environment()
+    if not settings.trace_text:
+        raise BadInput("cannot push cases: they are what people say, and DUETTO_TRACE_TEXT=off keeps that on this machine")
     cases = case_files.read(files or [case_files.OURS])
     datasets.push(cases, dataset)
     return len(cases)

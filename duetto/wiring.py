@@ -60,7 +60,7 @@ def open_graph(
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
     model = model or chat_model(settings)
-    pseudonyms = _traced(settings) or (_pseudonyms(settings) if redact else None)
+    pseudonyms = _traced(settings) or (pseudonyms_of(settings) if redact else None)
     recorder = None
     if record is not None:
         recorder = Record(box, setup(loaded, box, model), Journal(Path(record)), pseudonyms if redact else None)
@@ -93,7 +93,8 @@ def graph_of(
     )
 
 
-def _pseudonyms(settings: Settings) -> Pseudonyms:
+def pseudonyms_of(settings: Settings) -> Pseudonyms:
+    """What people are called outside of this machine. Raises NotReady."""
     return Pseudonyms(settings.data / "pseudonyms.key")
 
 
@@ -101,7 +102,7 @@ def _traced(settings: Settings) -> Pseudonyms | None:
     """Bounds what is traced from now on, if anything is; then people are told by these pseudonyms."""
     if not is_traced():
         return None
-    pseudonyms = _pseudonyms(settings)
+    pseudonyms = pseudonyms_of(settings)
     bound_traces(settings.trace_text, pseudonyms)
     return pseudonyms
 

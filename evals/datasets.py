@@ -1,84 +1,79 @@
-"""Cases as LangSmith datasets, and their runs as LangSmith experiments; without a key the experiment stays on this machine."""
+"""Cases as LangSmith datasets."""
 
-import warnings
-from contextlib import nullcontext
-from dataclasses import asdict
-from datetime import UTC, datetime
+import json
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 from langsmith import Client
 from langsmith.schemas import Example
 from pydantic import ValidationError
 
 from duetto.errors import BadInput
-from duetto.evals.case_files import Case, Outcome, Runner
+from duetto.evals.case_files import Case
 from duetto.tools.tracing import single_requests
 
-PASSED = {"passed": True}
+Inputs = dict[str, Any]
+DELETED_AT_ONCE = 100  # their ids go into one address
 
 
 def push(cases: list[Case], dataset: str) -> None:
-    """Puts the cases into a dataset, made where it is not there; a case of the same name is replaced. Raises NotReady."""
+    """Puts the cases into a dataset, made where it is not there; a case of the same name is replaced.
+
+    Raises BadInput for two cases of one name, and NotReady.
+    """
+    names = [case.name for case in cases]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BadInput(f"cannot put two cases called {twice[0]!r} into one dataset: give each a name of its own")
     with single_requests() as client:
-        found = client.read_dataset(dataset_name=dataset) if client.has_dataset(dataset_name=dataset) else None
-        kept = found or client.create_dataset(dataset, description="Conversations with assertions, for `duetto eval cases`.")
-        names = {case.name for case in cases}
-        old = [example.id for example in client.list_examples(dataset_id=kept.id) if _name(example) in names]
-        if old:
-            client.delete_examples(old)
-        examples: list[Any] = [{"inputs": _inputs(case), "outputs": PASSED} for case in cases]
-        client.create_examples(dataset_id=kept.id, examples=examples)
+        keep(client, dataset, [inputs_of(case) for case in cases])
 
 
 def pull(dataset: str) -> list[Case]:
-    """Raises NotReady, or BadInput for a dataset that is not there or holds something else."""
+    """Raises NotReady, or BadInput for a dataset that is not there, empty, or holds something else."""
     with single_requests() as client:
         if not client.has_dataset(dataset_name=dataset):
             raise BadInput(f"there is no dataset {dataset!r} in LangSmith: put cases there with --push {dataset}")
         examples = list(client.list_examples(dataset_name=dataset))
-    try:
-        return [Case.model_validate((example.inputs or {})["case"]) for example in examples]
-    except (KeyError, ValidationError) as error:
-        raise BadInput(f"cannot run the dataset {dataset!r}: it holds examples that are no cases of Duetto") from error
+    found = [_case(example.inputs or {}) for example in examples]
+    cases = [case for case in found if case is not None]
+    if len(cases) < len(found) or not cases:
+        what = "examples that are no cases of Duetto" if found else "no case"
+        raise BadInput(f"cannot run the dataset {dataset!r}: it holds {what}")
+    return sorted(cases, key=lambda case: case.name)
 
 
-def experiment(runner: Runner, cases: list[Case], upload: bool) -> list[Outcome]:
-    """Runs the cases through `langsmith.evaluate`; uploads what came out only where asked. Raises NotReady."""
-    from langsmith import evaluate
-
-    outcomes: dict[str, Outcome] = {}
-
-    def target(inputs: dict[str, Any]) -> dict[str, Any]:
-        (outcome,) = runner.run([Case.model_validate(inputs["case"])])
-        outcomes[outcome.case] = outcome
-        return asdict(outcome) | {"passed": not outcome.wrong}
-
-    def passed(outputs: dict[str, Any]) -> dict[str, Any]:
-        return {"key": "passed", "score": bool(outputs["passed"]), "comment": "; ".join(outputs["wrong"])}
-
-    examples = [_example(case) for case in cases]
-    nobody = nullcontext(Client(api_url="http://127.0.0.1:9", api_key="none", auto_batch_tracing=False, info={}))
-    with single_requests() if upload else nobody as client, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of langsmith's own making
-        evaluate(
-            target, data=examples, evaluators=[passed], client=client, upload_results=upload,
-            experiment_prefix="duetto-cases", max_concurrency=0, blocking=True,
-        )  # fmt: skip
-    return [outcomes[case.name] for case in cases]
-
-
-def _example(case: Case) -> Example:
-    now, home = datetime.now(UTC), uuid5(NAMESPACE_URL, "duetto")
-    return Example(
-        id=uuid5(home, case.name), inputs=_inputs(case), outputs=PASSED, dataset_id=home, created_at=now, modified_at=now
-    )
-
-
-def _inputs(case: Case) -> dict[str, Any]:
+def inputs_of(case: Case) -> Inputs:
     return {"case": case.model_dump(mode="json", exclude_defaults=True)}
 
 
-def _name(example: Example) -> str | None:
-    name: str | None = (example.inputs or {}).get("case", {}).get("name")
-    return name
+def keep(client: Client, dataset: str, wanted: list[Inputs]) -> list[Example]:
+    """The dataset's examples with these inputs, made where they are missing; then an older case of the same name goes."""
+    made = client.has_dataset(dataset_name=dataset)
+    kept = client.read_dataset(dataset_name=dataset) if made else client.create_dataset(dataset)
+    there = {key(example.inputs or {}): example for example in client.list_examples(dataset_id=kept.id)}
+    new = {key(inputs): inputs for inputs in wanted if key(inputs) not in there}
+    names = {_name(inputs) for inputs in new.values()} - {None}
+    if new:
+        old = [example.id for example in there.values() if _name(example.inputs or {}) in names]
+        client.create_examples(dataset_id=kept.id, examples=[{"inputs": inputs} for inputs in new.values()])
+        for start in range(0, len(old), DELETED_AT_ONCE):
+            client.delete_examples(old[start : start + DELETED_AT_ONCE])
+        there = {key(example.inputs or {}): example for example in client.list_examples(dataset_id=kept.id)}
+    return [there[key(inputs)] for inputs in wanted]
+
+
+def key(inputs: Inputs) -> str:
+    """The same for the same inputs, and for the same case however it is written."""
+    case = _case(inputs)
+    return json.dumps(inputs if case is None else inputs_of(case), sort_keys=True)
+
+
+def _case(inputs: Inputs) -> Case | None:
+    try:
+        return Case.model_validate(inputs.get("case"))
+    except ValidationError:
+        return None
+
+
+def _name(inputs: Inputs) -> str | None:
+    case = inputs.get("case")
+    return case.get("name") if isinstance(case, dict) else None

@@ -5,13 +5,14 @@ The reasons are those a turn shows, and beside them those the explainer would gi
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from langsmith import tracing_context
 
 from duetto.errors import BadInput
-from duetto.evals.counterfactual import Claim, faithfulness, falls
+from duetto.evals.counterfactual import Claim, Fall, faithfulness, falls
 from duetto.evals.judge import judged as opinions
 from duetto.evals.reasons import Checks, Told
 from duetto.evals.subject import Subject
@@ -21,16 +22,30 @@ from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.features import Features
 from duetto.tools.plain.reasons import reason as plain_reason
 from duetto.tools.progress import Progress
+from duetto.tools.single_thread import single_thread
 
 MakeGraph = Callable[[Node], Any]
 EXAMPLES = 20
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of one reason; `fall` is None where nothing could be compared."""
+
+    told: Told
+    ungrounded: list[str]
+    contradicting: list[str]
+    claim: Claim | None
+    fall: Fall | None
+
+
 def evaluate_reasons(
     subject: Subject, features: Features, make: MakeGraph, users: int | None, message: str | None, dataset: str,
     progress: Progress, judge: LanguageModel | None = None, judged: int = 0,
-) -> dict[str, Any]:  # fmt: skip
-    """The report, JSON-able. `users` known people are drawn at random, None is all; `message` is what each of them says.
+) -> tuple[dict[str, Any], list[Verdict]]:  # fmt: skip
+    """The report, JSON-able, and what was found of each reason that is shown.
+
+    `users` known people are drawn at random, None is all; `message` is what each of them says.
 
     `judge` gives its opinion of the first `judged` reasons. Raises BadInput when nobody has a history.
     """
@@ -43,15 +58,16 @@ def evaluate_reasons(
         if reason is not None
     ]
     unfiltered = [Told(t.person, t.state, t.pick, _unfiltered(t, subject)) for t in shown]
+    found = _judged(subject, checks, shown, message is None, progress)
     told = {
-        "shown": _judged(subject, checks, shown, message is None, progress),
-        "without its filter": _judged(subject, checks, unfiltered, message is None, progress),
+        "shown": _summary(found, message is None),
+        "without its filter": _summary(_judged(subject, checks, unfiltered, message is None, progress), message is None),
     }
     report = {"schema": 1, "dataset": dataset, "message": message, "people": len(states), "reasons": told}
     if judge is not None:
         heard = shown[:judged]
         report["judge"] = opinions(judge, heard, subject.box.catalogue, progress.stage("judging reasons", len(heard)))
-    return report
+    return report, found
 
 
 def _turns(
@@ -81,19 +97,30 @@ def _unfiltered(told: Told, subject: Subject) -> Any:
     return plain_reason(told.pick, told.preferences, wish, subject.box.catalogue, filtered=False)
 
 
-def _judged(subject: Subject, checks: Checks, reasons: list[Told], silent: bool, progress: Progress) -> dict[str, Any]:
-    ungrounded = [(told, wrong) for told in reasons if (wrong := checks.grounding(told))]
-    contradicting = [(told, wrong) for told in reasons if (wrong := checks.contradictions(told))]
-    claims = [Claim(t.person, t.state.understood.history, t.pick.row, t.reason.cited) for t in reasons if t.reason.cited]
-    found = falls(subject, claims, progress=progress) if silent else []
+def _judged(subject: Subject, checks: Checks, reasons: list[Told], silent: bool, progress: Progress) -> list[Verdict]:
+    claims = [
+        Claim(t.person, t.state.understood.history, t.pick.row, t.reason.cited) if t.reason.cited else None for t in reasons
+    ]
+    fallen = iter(falls(subject, [claim for claim in claims if claim is not None], progress=progress) if silent else [])
+    with single_thread():
+        return [
+            Verdict(told, checks.grounding(told), checks.contradictions(told), claim, next(fallen, None) if claim else None)
+            for told, claim in zip(reasons, claims, strict=True)
+        ]
+
+
+def _summary(found: list[Verdict], silent: bool) -> dict[str, Any]:
+    claimed = [(one.claim, one.fall) for one in found if one.claim is not None]
+    wrong = [(one.told, one.ungrounded) for one in found if one.ungrounded]
+    contradicting = [(one.told, one.contradicting) for one in found if one.contradicting]
     return {
-        "grounded": round(1 - len(ungrounded) / len(reasons), 4) if reasons else None,
+        "grounded": round(1 - len(wrong) / len(found), 4) if found else None,
         "contradictions": len(contradicting),
-        "faithfulness": faithfulness(claims, found, len(reasons)) if silent else None,
-        "kinds": dict(Counter(_kind(told) for told in reasons).most_common()),
-        "wrong": [
-            {"item": told.pick.row, "reason": told.reason.text, "wrong": wrong} for told, wrong in (*ungrounded, *contradicting)
-        ][:EXAMPLES],
+        "faithfulness": faithfulness([c for c, _ in claimed], [f for _, f in claimed], len(found)) if silent else None,
+        "kinds": dict(Counter(_kind(one.told) for one in found).most_common()),
+        "wrong": [{"item": told.pick.row, "reason": told.reason.text, "wrong": what} for told, what in (*wrong, *contradicting)][
+            :EXAMPLES
+        ],
     }
 
 

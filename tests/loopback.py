@@ -5,6 +5,7 @@ with Loopback(always(says({"answer": 42}))) as server:
 """
 
 import base64
+import gzip
 import hashlib
 import json
 import socket
@@ -80,37 +81,34 @@ class Seen:
     body: Body
 
 
-class Loopback:
-    """`requests` are all requests so far, `chats` the chat completions among them; `dimensions` is the embeddings'."""
+@dataclass(frozen=True)
+class Reply:
+    """What goes back: `drop` and `trickle` are as in Answer."""
 
-    def __init__(self, script: Script | Answer, dimensions: int = 16) -> None:
-        self.script = always(script) if isinstance(script, Answer) else script
-        self.dimensions = dimensions
-        self.stopped = threading.Event()
-        self._lock = threading.Lock()
-        self._seen: list[Seen] = []
+    value: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes | None = None  # instead of the value as JSON
+    drop: bool = False
+    trickle: float = 0.0
+
+
+class Server:
+    """HTTP on 127.0.0.1 while it is open."""
+
+    def __init__(self) -> None:
+        self.stopped, self.lock = threading.Event(), threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.loopback = self
+        self._server.owner = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.005,), name="loopback")
 
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+    def reply(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply | None:
+        """None is never an answer. Requests come from several threads."""
+        raise NotImplementedError
 
     @property
-    def requests(self) -> list[Seen]:
-        with self._lock:
-            return list(self._seen)
-
-    @property
-    def chats(self) -> list[Seen]:
-        return [seen for seen in self.requests if seen.path.endswith("/chat/completions")]
-
-    def record(self, seen: Seen) -> int:
-        """Returns which request of its path this is, from 1."""
-        with self._lock:
-            self._seen.append(seen)
-            return sum(other.path == seen.path for other in self._seen)
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -126,7 +124,7 @@ class Loopback:
 class _Server(ThreadingHTTPServer):
     daemon_threads = False
     request_queue_size = 64
-    loopback: Loopback
+    owner: Server
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is part of the tests; the standard library would print a traceback."""
@@ -141,54 +139,78 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self._seen({})
-        self._json({"object": "list", "data": [{"id": "loopback", "object": "model", "created": 0, "owned_by": "us"}]})
-
-    def do_POST(self) -> None:
-        body: Body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
-        n = self._seen(body)
-        if self.path.endswith("/embeddings"):
-            self._json(_embeddings(body, self.server.loopback.dimensions))
-        elif self.path.endswith("/chat/completions"):
-            self._chat(body, n)
-        else:
-            self._json(_error("no such path", None), 404)
-
-    def _seen(self, body: Body) -> int:
-        return self.server.loopback.record(Seen(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-
-    def _chat(self, body: Body, n: int) -> None:
-        answer = self.server.loopback.script(body, n)
-        if why := _unacceptable(body):
-            answer = Answer(status=400, message=why, code="invalid_request_error")
-        if answer.hang:
-            self.server.loopback.stopped.wait()
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        reply = self.server.owner.reply(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+        if reply is None:
             return
-        self.server.loopback.stopped.wait(answer.delay)
-        if answer.status != 200:
-            self._json(_error(answer.message, answer.code), answer.status, answer)
-        else:
-            self._json(_completion(body, answer, n), 200, answer)
-
-    def _json(self, value: Body, status: int = 200, answer: Answer | None = None) -> None:
-        answer = answer or Answer()
-        raw = json.dumps(value).encode() if answer.body is None else answer.body
-        self.send_response(status)
-        for name, text in {"Content-Type": "application/json", **answer.headers}.items():
+        raw = json.dumps(reply.value).encode() if reply.raw is None else reply.raw
+        self.send_response(reply.status)
+        for name, text in {"Content-Type": "application/json", **reply.headers}.items():
             self.send_header(name, text)
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
-        if answer.drop:
+        if reply.drop:
             self.wfile.write(raw[: len(raw) // 2])
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_RDWR)
-        elif answer.trickle:
+        elif reply.trickle:
             for byte in raw:
                 self.wfile.write(bytes([byte]))
-                if self.server.loopback.stopped.wait(answer.trickle):
+                if self.server.owner.stopped.wait(reply.trickle):
                     return
         else:
             self.wfile.write(raw)
+
+    do_POST = do_PATCH = do_DELETE = do_GET
+
+
+class Loopback(Server):
+    """`requests` are all requests so far, `chats` the chat completions among them; `dimensions` is the embeddings'."""
+
+    def __init__(self, script: Script | Answer, dimensions: int = 16) -> None:
+        super().__init__()
+        self.script = always(script) if isinstance(script, Answer) else script
+        self.dimensions = dimensions
+        self._seen: list[Seen] = []
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/v1"
+
+    @property
+    def requests(self) -> list[Seen]:
+        with self.lock:
+            return list(self._seen)
+
+    @property
+    def chats(self) -> list[Seen]:
+        return [seen for seen in self.requests if seen.path.endswith("/chat/completions")]
+
+    def reply(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply | None:
+        asked: Body = json.loads(body or b"{}")
+        with self.lock:
+            self._seen.append(Seen(path, headers, asked))
+            n = sum(seen.path == path for seen in self._seen)
+        if method == "GET":
+            model = {"id": "loopback", "object": "model", "created": 0, "owned_by": "us"}
+            return Reply({"object": "list", "data": [model]})
+        if path.endswith("/embeddings"):
+            return Reply(_embeddings(asked, self.dimensions))
+        return self._chat(asked, n) if path.endswith("/chat/completions") else Reply(_error("no such path", None), 404)
+
+    def _chat(self, body: Body, n: int) -> Reply | None:
+        answer = self.script(body, n)
+        if why := _unacceptable(body):
+            answer = Answer(status=400, message=why, code="invalid_request_error")
+        if answer.hang:
+            self.stopped.wait()
+            return None
+        self.stopped.wait(answer.delay)
+        good = answer.status == 200
+        value = _completion(body, answer, n) if good else _error(answer.message, answer.code)
+        return Reply(value, answer.status, answer.headers, answer.body, answer.drop, answer.trickle)
 
 
 def _completion(body: Body, answer: Answer, n: int) -> Body:

@@ -22,7 +22,7 @@ from langchain_core.runnables.config import ensure_config, get_callback_manager_
 from langchain_core.tracers import LangChainTracer, Run
 from langsmith import Client, configure
 from langsmith.utils import LangSmithError, LangSmithWarning, get_env_var, tracing_is_enabled
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from urllib3.util.retry import Retry
 
 from duetto.errors import NotReady
@@ -82,7 +82,7 @@ def bound_traces(text: bool, pseudonyms: Pseudonyms) -> None:
 
 def _hush() -> None:
     """langsmith logs a part of the key with every failure; ours are told without it."""
-    logging.getLogger("langsmith.client").setLevel(logging.CRITICAL)
+    logging.getLogger("langsmith").setLevel(logging.CRITICAL)
 
 
 def _unsent(error: Exception) -> None:
@@ -94,17 +94,35 @@ def has_key() -> bool:
     return bool(get_env_var("API_KEY"))
 
 
+class _Frank(Client):
+    """Keeps the first failure, of which langsmith's own threads would say nothing, and then tries nothing more."""
+
+    failure: Exception | None = None
+
+    def request_with_retries(self, *args: Any, **kwargs: Any) -> Any:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            return super().request_with_retries(*args, **kwargs | {"stop_after_attempt": 1})
+        except Exception as error:
+            self.failure = error
+            raise
+
+
 @contextmanager
-def single_requests(what: str = "reached") -> Iterator[Client]:
-    """A client for single requests: bounded, without retries, and without a word of the key in the log.
+def single_requests(what: str = "reached", retries: int = 0) -> Iterator[Client]:
+    """A client for single requests: bounded, and without a word of the key in the log. A run's inputs are not sent.
 
     Raises NotReady, saying that LangSmith could not be `what`.
     """
     _hush()
-    client = Client(timeout_ms=(CONNECT_MS, READ_MS), retry_config=Retry(total=0), auto_batch_tracing=False)
+    again = Retry(total=retries, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504), allowed_methods=None)
+    client = _Frank(timeout_ms=(CONNECT_MS, READ_MS), retry_config=again, auto_batch_tracing=False, hide_inputs=True)
     try:
         yield client
-    except (LangSmithError, OSError) as error:
+        if client.failure is not None:
+            raise client.failure
+    except (LangSmithError, OSError, ValidationError) as error:
         why = type(error).__name__  # its text may hold the key
         raise NotReady(f"LangSmith could not be {what} ({why}): check LANGSMITH_ENDPOINT and LANGSMITH_API_KEY") from error
     finally:

@@ -62,7 +62,7 @@ def judged(
 ) -> dict[str, Any]:  # fmt: skip
     index = era_index()
     make: Callable[[Node], Any] = partial(graph, index, subject)
-    return evaluate_reasons(subject, index.features, make, users, message, "eras", watch or Silence())
+    return evaluate_reasons(subject, index.features, make, users, message, "eras", watch or Silence())[0]
 
 
 @pytest.fixture(scope="module")

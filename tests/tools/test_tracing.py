@@ -1,20 +1,15 @@
 """What LangSmith is told of a turn, over real HTTP from a process of its own: langsmith reads its environment only once."""
 
-import gzip
 import json
 import os
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,78 +25,14 @@ from duetto.settings import Settings
 from duetto.tools.index import Index
 from duetto.tools.tracing import DEPTH, HIDDEN, LENGTH, plain
 from tests.graph.test_language_nodes import good, schema_of, turn_of
+from tests.langsmith import KEY, LangSmith, closed_port
 from tests.loopback import Answer, Body, Loopback, says
 
 ROOT = Path(__file__).parents[2]
-KEY = "lsv2_pt_Very5ecretKey_0123456789"
 USER, NUMBERED = "p042", 904312
 WORD = "zzyzxq"  # stands in no catalogue
 NODES = {"extract_preferences", "write_queries", "retrieve", "collaborate", "rerank", "explain", "answer"}
-INFO = {
-    "use_multipart_endpoint": False, "size_limit": 100, "size_limit_bytes": 20_000_000, "scale_up_nthreads_limit": 2,
-    "scale_up_qsize_trigger": 1000,
-}  # fmt: skip
 Run = dict[str, Any]
-
-
-class Ear:
-    """An endpoint that keeps whatever arrives; `delay` seconds pass before it answers a POST."""
-
-    def __init__(self, delay: float = 0.0) -> None:
-        self.heard: list[tuple[str, bytes]] = []
-        self.delay, self.stopped = delay, threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.ear = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.005,))
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> "Ear":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stopped.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False
-    ear: Ear
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A process that ended before its answer came is part of the tests."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.0"
-    server: _Server
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self._answer(200, {"batch_ingest_config": INFO})
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        packed = self.headers.get("Content-Encoding") == "gzip"
-        self.server.ear.heard.append((self.path, gzip.decompress(body) if packed else body))
-        self.server.ear.stopped.wait(self.server.ear.delay)
-        self._answer(202, {})
-
-    do_PATCH = do_POST
-
-    def _answer(self, status: int, value: Any) -> None:
-        raw = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
 
 
 @dataclass(frozen=True)
@@ -227,17 +158,9 @@ def told(settings: Settings, play: str, url: str, words: tuple[str, ...] = (), *
 
 
 def heard(settings: Settings, play: str, words: tuple[str, ...] = (), **more: str) -> Told:
-    with Ear() as ear:
+    with LangSmith() as ear:
         found = told(settings, play, ear.url, words, **more)
     return Told(found.printed, found.stderr, found.code, found.lingered, ear.heard)
-
-
-@contextmanager
-def closed_port() -> Iterator[str]:
-    """An address at which nobody listens for as long as it is bound."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 def spoken(body: Body, n: int) -> Answer:
@@ -265,7 +188,7 @@ def nobody_listens(settings: Settings) -> Told:
 
 
 def slowly(settings: Settings) -> Told:
-    with Ear(delay=30) as ear:
+    with LangSmith(delay=30) as ear:
         return told(settings, TURNS, ear.url)
 
 
