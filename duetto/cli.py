@@ -196,6 +196,37 @@ def reasons(
         out.print(show.truth(report))
 
 
+@evaluate.command(epilog=ModelHint)
+def dialogue(
+    dialogues: Annotated[Path, typer.Option("--dialogues", help="ReDial's conversations, JSON lines or Parquet.")],
+    index: IndexOption,
+    sample: Annotated[str, typer.Option("--sample", help="How many conversations, drawn at random; or all.")] = "all",
+    output: Annotated[
+        Path | None, typer.Option("--out", help="A folder for report.html and report.json; a killed run goes on there.")
+    ] = None,
+    record: RecordOption = None,
+    recordings: Annotated[
+        list[Path] | None, typer.Option("--recordings", help="Files that --record wrote: the model says again what it said.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Whether we find what people recommended to each other: their conversations, the graph in the recommender's place."""
+    from duetto import jobs, show
+
+    settings = _settings()
+    with show.Bars(err) as bars:
+        report = jobs.evaluate_dialogues(
+            dialogues, index, most=_people(sample, "--sample"), output=output, recordings=recordings, record=record,
+            settings=settings, progress=bars,
+        )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(report, ensure_ascii=False, indent=1))
+    else:
+        out.print(show.found(report))
+        if output is not None:
+            out.print(f"\nThe whole report: {output / 'report.html'}", soft_wrap=True)
+
+
 @evaluate.command()
 def cases(
     files: Annotated[list[Path] | None, typer.Argument(help="YAML files or folders; by default the cases of Duetto.")] = None,
@@ -225,11 +256,12 @@ def cases(
     sys.exit(1 if any(outcome.wrong for outcome in outcomes) else 0)
 
 
-def _people(users: str) -> int | None:
+def _people(users: str, option: str = "--users") -> int | None:
     if users == "all":
         return None
     if not users.isascii() or not users.isdigit() or not int(users):
-        raise BadInput(f"cannot evaluate {users!r} people: --users takes a number from 1 on, or all")
+        what = "people" if option == "--users" else "conversations"
+        raise BadInput(f"cannot evaluate {users!r} {what}: {option} takes a number from 1 on, or all")
     return int(users)
 
 

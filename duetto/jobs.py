@@ -1,31 +1,40 @@
 """The jobs of the command line: making an index, and finding out how good it is."""
 
 import time
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from langgraph.types import Checkpointer
 from openai import OpenAIError
 
 from duetto.errors import BadInput, NotReady
-from duetto.evals import accuracy, case_files, datasets, experiments, replay, truth
+from duetto.evals import accuracy, case_files, datasets, dialogue, experiments, found, moments, redial, replay, truth
+from duetto.evals.accuracy import WORK
 from duetto.evals.player import Player
+from duetto.evals.replay import call_of
 from duetto.evals.report import require, write_report
+from duetto.evals.resumed import pieces
+from duetto.evals.rivals import Rivals
 from duetto.evals.subject import subject_over
 from duetto.evals.systems import DEFAULT
+from duetto.evals.timing import Stages
 from duetto.graph.record import Keeper, Record
 from duetto.settings import Settings
 from duetto.tools import index as indexes
-from duetto.tools.chat.language_model import LanguageModel
+from duetto.tools.chat.language_model import LanguageModel, Method
+from duetto.tools.chat.recorded import recorded_model
 from duetto.tools.index import Index
 from duetto.tools.indexing import make_index
+from duetto.tools.journal import Journal
 from duetto.tools.progress import Progress, Silence
 from duetto.tools.reading import tables
 from duetto.version import VERSION
 from duetto.wiring import Graph, chat_model, embedder_named, graph_of, open_index, parts, pseudonyms_of, setup
 
 REPLAYED_AT_ONCE = 2
+PLAYED_AT_ONCE = 2
 
 
 def build_index(
@@ -175,6 +184,55 @@ def evaluate_reasons(
         people = experiments.of_people(found, box.histories.users, message, settings.trace_text, pseudonyms_of(settings))
         facts = {"index": loaded.version, "embedder": loaded.manifest.embedder, "duetto": VERSION}
         experiments.experiment("duetto-reasons", people, facts, upload=upload)
+    return report
+
+
+def evaluate_dialogues(
+    dialogues: Path, index: str | Path, *, most: int | None = None, output: Path | None = None, record: Path | None = None,
+    recordings: list[Path] | None = None, settings: Settings | None = None, progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """People's conversations played over an index (see `duetto.evals.dialogue`). Raises BadInput or NotReady.
+
+    `most` conversations are drawn at random, None is all. With `output` a run that was killed goes on. `recordings` are files
+    that an earlier run wrote into its folder `record`; without them the settings' model answers, if there is one.
+    """
+    settings, progress, stages = settings or Settings.from_environment(), progress or Silence(), Stages()
+    if output is not None:
+        require()
+    told = replay.read(recordings).turns if recordings else []
+    setups = {(turn.recorded.setup.model, turn.recorded.setup.method) for turn in told}
+    if told and (len(setups) > 1 or None in next(iter(setups))):
+        raise BadInput("cannot say these recordings again: they must all be of one chat model; name the files of one run")
+    calls = {(str(t.recorded.answer.thread), t.recorded.answer.turn): list(map(call_of, t.recorded.calls)) for t in told}
+    loaded = open_index(index, settings)
+    box, signals = parts(loaded, settings)
+    talks, counts = moments.heard(moments.sampled(redial.read(dialogues), most), redial.Links(box.catalogue))
+    moments.require(talks, counts)
+    live = None if told else chat_model(settings)
+    journal = None if record is None else Journal(record)
+
+    def player() -> dialogue.Player:
+        taped = None
+        if told:
+            name, method = next(iter(setups))
+            taped = recorded_model(str(name), cast(Method, method), box.limits)
+        speaker = taped or live
+        recorder = None if journal is None else Record(box, setup(loaded, box, speaker), journal)
+        return dialogue.Player(partial(graph_of, loaded, box, signals, speaker, recorder), box, taped, calls)
+
+    try:
+        task = dialogue.fingerprint(loaded.version, talks, live and live.name, calls, asdict(box.limits))
+        kept = pieces(task, output / WORK) if output is not None else None
+        with stages.stage("playing"):
+            advance = progress.stage("conversations", len(talks))
+            players = [player() for _ in range(PLAYED_AT_ONCE)]
+            table = dialogue.play(talks, players, Rivals(box), kept, advance)
+        report = {"schema": 1, "dataset": f"{dialogues.resolve().parent.name}/{dialogues.name}", "index": str(index)}
+        report |= found.report_of(table, counts) | {"stages": stages.told}
+        if output is not None:
+            write_report(output, report, found.page(report))
+    except OSError as error:
+        raise NotReady(f"could not write to {output or record}: {error.strerror or error}; name another folder") from error
     return report
 
 

@@ -123,6 +123,20 @@ def truth(report: dict[str, Any]) -> RenderableType:
     return Group(*lines)
 
 
+def found(report: dict[str, Any]) -> RenderableType:
+    """What was found of the films that people recommended, by system and against ours."""
+    systems = report["systems"]
+    table = Table("", *next(iter(systems.values())), box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name, of in systems.items():
+        table.add_row(name, *(f"{value['mean']:.4f}" for value in of.values()))
+    lines: list[RenderableType] = [Text(f"{name}: {value}", style="dim") for name, value in report["facts"].items()]
+    lines += [table]
+    for row in report["comparisons"]:
+        ours = f"{row['system']} less {row['against']}, {row['metric']}"
+        lines.append(Text(f"{ours}: {row['difference']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})"))
+    return Group(*lines)
+
+
 def _estimate(value: Any) -> str:
     return f"{value['mean']:.4f} ({value['low']:.4f} to {value['high']:.4f})" if isinstance(value, dict) else str(value)
 

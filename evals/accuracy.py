@@ -5,7 +5,6 @@ The index is what `duetto build` makes. A run that was killed goes on where it w
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -16,11 +15,11 @@ import numpy as np
 import polars as pl
 from langchain_core.embeddings import Embeddings
 
-from duetto import version
 from duetto.errors import BadInput, NotReady
 from duetto.evals import sections
 from duetto.evals.ranking import Played, play
 from duetto.evals.report import require, write_report
+from duetto.evals.resumed import code, pieces
 from duetto.evals.split import Case, Split, cases, leave_one_out, temporal
 from duetto.evals.subject import Subject, subject_of, unrefitted
 from duetto.evals.summary import summarise
@@ -72,9 +71,7 @@ class Task:
         """Of everything a result depends on."""
         told = [VERSION, self.embedder_name, self.protocol, self.refit, self.users, self.systems, asdict(self.limits)]
         digest = hashlib.sha256(json.dumps([told, self.recordings], default=str).encode())
-        for room in (".", "tools", "evals"):  # other code may give other figures
-            for module in sorted((Path(version.__file__).parent / room).glob("**/*.py")):
-                digest.update(module.read_bytes())
+        digest.update(code(".", "tools", "evals"))
         for table in (self.items, self.log, self.descriptions, self.requests):
             digest.update(b"none" if table is None else table.write_json().encode())
         return digest.hexdigest()
@@ -98,7 +95,7 @@ def _evaluated(task: Task, out: Path, progress: Progress) -> dict[str, Any]:
     known = split.labels["item_id"].cast(pl.String).is_in(task.items["item_id"].cast(pl.String).implode())
     if not known.any():
         raise BadInput("cannot evaluate: no interaction with an item of the catalogue is left to predict; give a longer log")
-    parts = _resumed(task, out / WORK)
+    parts = pieces(task.fingerprint, out / WORK)
     asked = None if task.requests is None else sections.requests_of(task.requests)
     with stages.stage("build"):
         index = _index(task, split, asked, out, progress)
@@ -181,18 +178,6 @@ def _harder(
     index = _kept(task, out / WORK / "index-without-descriptions", partial(_made, task, split, asked, None, progress))
     told = sections.asked(subject_of(index, task.embedder, task.limits), found, asked, index.catalogue, parts, progress)
     return [{**section, "title": f"{section['title']}, items without descriptions"} for section in told]
-
-
-def _resumed(task: Task, out: Path) -> Path:
-    """The folder of finished pieces, emptied unless they belong to this very task."""
-    mark, parts = out / "run.json", out / "parts"
-    same = json.dumps({"task": task.fingerprint})
-    out.mkdir(parents=True, exist_ok=True)
-    if not mark.is_file() or mark.read_text(encoding="utf-8") != same:
-        shutil.rmtree(parts, ignore_errors=True)
-        mark.write_text(same, encoding="utf-8")
-    parts.mkdir(exist_ok=True)
-    return parts
 
 
 def _sampled(found: list[Case], users: int | None) -> list[Case]:
