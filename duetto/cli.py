@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import uuid
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,7 +41,7 @@ ModelHint = "The chat model is DUETTO_MODEL (with OPENAI_API_KEY or OPENAI_BASE_
 
 @app.command()
 def demo() -> None:
-    """Build the embedded sample on first use and play a session of two turns."""
+    """Build the embedded sample on first use and play a session of four turns."""
     from duetto import show, wiring
 
     settings = _settings()
@@ -54,6 +54,8 @@ def demo() -> None:
     for message in (
         "something dark and clever, but no horror",
         "I loved Blade Runner! Something newer than 1995, under 165 minutes",
+        "more like the second one, but shorter",
+        "why the first one?",
     ):
         out.print()
         out.print(show.said(user, message))
@@ -122,13 +124,12 @@ def ask(
 
     settings = _settings()
     _check_thread(thread)
-    threads = wiring.open_threads(settings) if thread else None
-    try:
-        graph = wiring.open_graph(index, threads, settings=settings, record=record, redact=redact)
+    with ExitStack() as opened:
+        threads = opened.enter_context(closing(wiring.open_threads(settings))) if thread else None
+        known = user is not None and (thread is not None or settings.threads.exists())
+        profiles = opened.enter_context(closing(wiring.open_profiles(settings))) if known else None
+        graph = wiring.open_graph(index, threads, store=profiles, settings=settings, record=record, redact=redact)
         answer = _turn(graph, user, message, thread, k=k, reasons=reasons)
-    finally:
-        if threads is not None:
-            threads.close()
     if as_json:
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=1))
     else:
@@ -285,8 +286,8 @@ def chat(
     settings = _settings()
     thread = thread or f"chat-{user or 'nobody'}"
     _check_thread(thread)
-    with closing(wiring.open_threads(settings)) as threads:
-        graph = wiring.open_graph(index, threads, settings=settings, record=record, redact=redact)
+    with closing(wiring.open_threads(settings)) as threads, closing(wiring.open_profiles(settings)) as profiles:
+        graph = wiring.open_graph(index, threads, store=profiles, settings=settings, record=record, redact=redact)
         turns = graph.get_state(_config(thread)).values.get("turn", 0)
         greeting = f"going on after {turns} turns" if turns else "a new conversation"
         out.print(f"[dim]{thread}: {greeting}; /new starts another, /quit leaves[/dim]")
@@ -326,6 +327,51 @@ def replay(
     else:
         out.print(show.replayed(report))
     sys.exit(1 if report["drifted"] else 0)
+
+
+@app.command()
+def profile(
+    user: Annotated[str, typer.Argument(help="Whose; an id as --user takes it.")],
+    index: Annotated[str | None, typer.Option("--index", help="Tells titles, and checks ids of items.")] = None,
+    like: Annotated[list[str] | None, typer.Option("--like", help="Keep that they like this item.")] = None,
+    dislike: Annotated[list[str] | None, typer.Option("--dislike", help="Keep that they dislike this item.")] = None,
+    seen: Annotated[list[str] | None, typer.Option("--seen", help="Keep that they have this item.")] = None,
+    drop: Annotated[list[str] | None, typer.Option("--drop", help="Forget what they said of this item.")] = None,
+    lift: Annotated[list[str] | None, typer.Option("--lift", help="Forget the standing limit of these words.")] = None,
+    forget: Annotated[bool, typer.Option("--forget", help="Remove the person: profile, conversations, recordings.")] = False,
+    recordings: Annotated[list[Path] | None, typer.Option("--recordings", help="With --forget: more folders to look in.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The profile as JSON.")] = False,
+) -> None:
+    """What is kept of a person across conversations: show it, change it, or forget the person."""
+    from duetto import people, show, wiring
+
+    settings = _settings()
+    with closing(wiring.open_profiles(settings)) as store:
+        if forget:
+            with closing(wiring.open_threads(settings)) as threads:
+                gone = people.forgotten(store, threads, user, recordings or [], settings)
+            out.print(f"{user} is forgotten: " + ", ".join(f"{count} {what}" for what, count in gone.items()), soft_wrap=True)
+            return
+        catalogue = None if index is None else wiring.open_index(index, settings).catalogue
+        said: Any = {"liked": like or [], "disliked": dislike or [], "seen": seen or []}
+        if any(said.values()) or drop or lift:
+            known = people.changed(store, user, said, list(drop or []), lift or [], catalogue)
+        else:
+            known = people.profile(store, user)
+    if as_json:
+        typer.echo(known.model_dump_json(indent=1))
+    else:
+        out.print(show.profile(known, catalogue))
+
+
+@app.command()
+def export(interactions: Annotated[Path, typer.Option("--interactions", help="The CSV file to write.")]) -> None:
+    """Write what people said of items in conversations as an interaction log that `build` reads."""
+    from duetto import people, wiring
+
+    with closing(wiring.open_profiles(_settings())) as store:
+        count = people.export(store, interactions)
+    out.print(f"{count} interactions are in {interactions}", soft_wrap=True)
 
 
 @app.command()

@@ -21,6 +21,11 @@ class Limits:
     call_retries: int = 1
     reasons_by_model: int = 3
 
+    # what a conversation keeps
+    lists_kept: int = 6  # of items shown, that can be pointed at
+    lists_told: int = 3  # of them that a chat model is told of
+    undo_steps: int = 20
+
     # what the language voice may write and find
     preferences: int = 5
     queries: int = 6
@@ -41,6 +46,9 @@ class Limits:
     rrf_constant: int = 60
     attention_heads: int = 4
     attention_temperature: float = 0.1
+    leaning: float = 1.0  # deviations of the candidates' scores between the ends of a column that is leaned along
+    avoidance: float = 2.0  # deviations lost by an item whose text has what is to be avoided
+    fits_from: float = 2.0  # deviations of the best match to a request, below which a second look is taken
     diversity: float = 0.0  # MMR's 1 - lambda: 0 ranks by score alone
 
     # what `build` learns from

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from duetto.tools.catalogue import Catalogue
+from duetto.tools.profiles import Profile
 from duetto.tools.progress import Advance
 
 LANGUAGE, CROWD = "cyan", "magenta"
@@ -40,11 +42,15 @@ class Bars:
 
 def turn(answer: dict[str, Any], steps: bool = False) -> RenderableType:
     """The whole answer: what was understood, the ranking with reasons and voices, timings and what degraded."""
-    return Group(heading(answer), *[recommendation(r, steps) for r in answer["recommendations"]], *footer(answer))
+    listed = [recommendation(r, steps) for r in answer["recommendations"]]
+    asked = answer["question"] if listed else None
+    return Group(heading(answer), *listed, *([Text(asked["text"], "bold")] if asked else []), *footer(answer))
 
 
 def heading(answer: dict[str, Any]) -> RenderableType:
-    lines = [escape(answer["reply"].splitlines()[0])]
+    said = answer["reply"].splitlines()
+    before = next((n for n, line in enumerate(said) if answer["recommendations"] and line.startswith("1. ")), len(said))
+    lines = [escape(line) for line in said[:before]]
     if answer["preferences"]:
         tastes = ", ".join(f"{p['preference']} ({p['weight']:.2f})" for p in answer["preferences"])
         lines.append(f"[dim]your taste, as I see it: {escape(tastes)}[/dim]")
@@ -81,7 +87,8 @@ def footer(answer: dict[str, Any]) -> list[RenderableType]:
     times = ", ".join(f"{node} {ms:.0f}" for node, ms in answer["timings_ms"].items())
     calls = f"{spent['calls']} model calls, {spent['input_tokens'] + spent['output_tokens']} tokens"
     price = "" if spent["cost"] is None else f", cost {spent['cost']:.5f}"
-    lines: list[RenderableType] = [legend(), Text(f"ms: {times} | {calls}{price}", style="dim")]
+    lines: list[RenderableType] = [legend()] if answer["recommendations"] else []
+    lines += [Text(f"ms: {times} | {calls}{price}", style="dim")]
     lines += [Text(f"degraded: {note}", style="yellow") for note in answer["degraded"]]
     return lines
 
@@ -153,6 +160,24 @@ def cases(outcomes: list[dict[str, Any]]) -> RenderableType:
     failed = sum(bool(outcome["wrong"]) for outcome in outcomes)
     lines.append(Text(f"{len(outcomes) - failed} passed, {failed} failed", style="bold"))
     return Group(*lines)
+
+
+def profile(known: Profile, catalogue: Catalogue | None) -> RenderableType:
+    """What is kept of a person, with when it was learned."""
+
+    def named(item: object) -> str:
+        row = None if catalogue is None else catalogue.row(item)
+        return str(item) if row is None or catalogue is None else f"{catalogue.titles[row]} ({item})"
+
+    table = Table("", "what", "since", "conversation", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for opinion in known.opinions:
+        table.add_row(opinion.kind, escape(named(opinion.item_id)), opinion.at, escape(opinion.thread or "–"))
+    for limit in known.constraints:
+        table.add_row("always", escape(limit.said), limit.at, escape(limit.thread or "–"))
+    for taste in known.tastes.get("preferences", []):
+        evidence = ", ".join(named(item) for item in taste["evidence"])
+        table.add_row("taste", escape(f"{taste['text']} ({taste['weight']:.2f})"), known.tastes.get("at", ""), escape(evidence))
+    return Group(Text(f"{known.user}", style="bold"), table if table.row_count else Text("nothing but the name"))
 
 
 def said(user: object, message: str) -> RenderableType:

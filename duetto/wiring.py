@@ -7,6 +7,7 @@ from pathlib import Path
 from langchain_core.embeddings import Embeddings
 from langchain_core.tools import BaseTool
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.store.base import BaseStore
 from langgraph.types import Checkpointer
 
 from duetto.errors import BadInput, NotReady
@@ -15,7 +16,9 @@ from duetto.graph.branches import Collaborate, Retrieve
 from duetto.graph.build import Node, build
 from duetto.graph.explain import Explain
 from duetto.graph.extract_preferences import ExtractPreferences
+from duetto.graph.look_up import LookUp
 from duetto.graph.record import Record, Setup, setup_of
+from duetto.graph.repair import Repair
 from duetto.graph.rerank import Rerank
 from duetto.graph.state import Context, State, TurnInput, TurnOutput
 from duetto.graph.write_queries import WriteQueries
@@ -32,7 +35,7 @@ from duetto.tools.opened import opened
 from duetto.tools.plain.understand import PlainReader
 from duetto.tools.progress import Progress
 from duetto.tools.signals import Signals
-from duetto.tools.threads import EitherSqliteSaver
+from duetto.tools.threads import EitherSqliteSaver, EitherSqliteStore
 from duetto.tools.tracing import bound_traces, is_traced
 
 SAMPLE = "sample"
@@ -43,6 +46,7 @@ def open_graph(
     index: str | Path,
     checkpointer: Checkpointer = None,
     *,
+    store: BaseStore | None = None,
     model: LanguageModel | None = None,
     settings: Settings | None = None,
     record: str | Path | None = None,
@@ -50,7 +54,8 @@ def open_graph(
 ) -> Graph:
     """The graph of one turn over an index ("sample" names the embedded one, built on first use).
 
-    Stateless without a checkpointer. `model` None takes the settings' model, and the plain twins when they name none.
+    Stateless without a checkpointer; with a `store` a person's profile goes with them from thread to thread.
+    `model` None takes the settings' model, and the plain twins when they name none.
     `record` is a folder that every turn is written to, for `duetto replay`; with `redact` without what was said and by whom.
     Raises NotReady when the index is missing, damaged, or made with another embedder than the settings ask for.
     """
@@ -64,7 +69,7 @@ def open_graph(
     recorder = None
     if record is not None:
         recorder = Record(box, setup(loaded, box, model), Journal(Path(record)), pseudonyms if redact else None)
-    graph = graph_of(loaded, box, signals, model, recorder, checkpointer, pseudonyms)
+    graph = graph_of(loaded, box, signals, model, recorder, checkpointer, pseudonyms, store, str(record) if record else None)
     # One write a turn; LangGraph's own default writes after every superstep.
     return graph.with_config(configurable={"__pregel_durability": "exit"}) if checkpointer else graph
 
@@ -77,19 +82,24 @@ def setup(index: Index, box: Toolbox, model: LanguageModel | None) -> Setup:
 
 def graph_of(
     index: Index, box: Toolbox, signals: Signals, model: LanguageModel | None, record: Node | None = None,
-    checkpointer: Checkpointer = None, pseudonyms: Pseudonyms | None = None,
+    checkpointer: Checkpointer = None, pseudonyms: Pseudonyms | None = None, store: BaseStore | None = None,
+    recordings: str | None = None,
 ) -> Graph:  # fmt: skip
     """The graph with these parts; `model` None means the plain twins."""
+    write_queries, reader = WriteQueries(box, model), PlainReader(index.catalogue).warm()
     return build(
-        extract_preferences=ExtractPreferences(box, index.features.warm(), PlainReader(index.catalogue).warm(), model),
-        write_queries=WriteQueries(box, model),
+        extract_preferences=ExtractPreferences(box, index.features.warm(), reader, model, recordings),
+        write_queries=write_queries,
         retrieve=Retrieve(search_catalogue(box)),
         collaborate=Collaborate(recommend_from_history(box)),
         rerank=Rerank(box, index.weights, signals, index.ranker, index.no_ranker),
+        repair=Repair(write_queries),
         explain=Explain(box, model),
-        answer=Reply(index.catalogue, index.version, model.price if model else None, pseudonyms),
+        look_up=LookUp(box, catalogue_facts(box), model),
+        answer=Reply(box, index.version, model, pseudonyms),
         record=record,
         checkpointer=checkpointer,
+        store=store,
     )
 
 
@@ -132,6 +142,11 @@ def _studio_graph() -> Graph:
 def open_threads(settings: Settings) -> EitherSqliteSaver:
     """Conversations in the settings' SQLite file."""
     return EitherSqliteSaver.open(settings.threads)
+
+
+def open_profiles(settings: Settings) -> EitherSqliteStore:
+    """What is known of people across conversations, in the same file."""
+    return EitherSqliteStore.open(settings.threads)
 
 
 def open_index(index: str | Path, settings: Settings, progress: Progress | None = None) -> Index:

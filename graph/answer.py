@@ -1,17 +1,22 @@
 """Folds the turn into one reply: an `Answer` and a message. Writes `answer` and `messages`."""
 
 import re
-from dataclasses import dataclass
-from typing import Any, Literal
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.tracers import Run
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
-from duetto.graph.state import Context, ItemId, Outcome, State
-from duetto.tools.catalogue import Catalogue
-from duetto.tools.chat.budget import Usage, cost
+from duetto.graph.carried import question_kept
+from duetto.graph.saying import changes, opening, question_of, relaxed
+from duetto.graph.state import Context, ItemId, ItemShown, Outcome, State, since
+from duetto.graph.translate import translated
+from duetto.tools.agent_tools import Toolbox
+from duetto.tools.chat.budget import Usage, cost, remaining
+from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.fusion import PARTS
 from duetto.tools.journal import Pseudonyms
 from duetto.tools.language import Reason
@@ -89,6 +94,43 @@ class Recommendation(BaseModel):
     steps: list[StepShown]
 
 
+class SoftShown(BaseModel):
+    """What weighs without ruling out: orders along a column, texts kept away from, and limits that no column can check."""
+
+    leanings: list[str]
+    avoid: list[str]
+    unchecked: list[str]
+
+
+class QuestionShown(BaseModel):
+    text: str
+    options: list[str]
+
+
+class ItemTold(BaseModel):
+    """An item that the turn is about."""
+
+    item_id: ItemId
+    title: str
+    attributes: dict[str, Any]
+
+
+class ChangesShown(BaseModel):
+    """How the list differs from the one before, and what was said in between."""
+
+    because: list[str]
+    entered: list[Cited]
+    left: list[Cited]
+
+
+class RelaxationShown(BaseModel):
+    """What to give up where the limits left nothing: their words, what would hold instead, and how many items then fit."""
+
+    gives_up: list[str]
+    now: str | None
+    count: int
+
+
 class UsageShown(BaseModel):
     calls: int
     input_tokens: int
@@ -107,7 +149,14 @@ class Answer(BaseModel):
     known: bool
     index: str
     intent: str
+    language: str = "English"
     constraints: list[ConstraintShown]
+    soft: SoftShown = SoftShown(leanings=[], avoid=[], unchecked=[])
+    question: QuestionShown | None = None
+    items: list[ItemTold] = []
+    facts: dict[str, Any] = {}
+    changes: ChangesShown | None = None
+    relaxations: list[RelaxationShown] = []
     preferences: list[PreferenceShown]
     queries: list[QueryShown]
     recommendations: list[Recommendation]
@@ -125,25 +174,31 @@ def wordless(note: str) -> str:
     return re.split("[“\"':(]", note)[0].strip()
 
 
-NODES = ("extract_preferences", "write_queries", "retrieve", "collaborate", "rerank", "explain")
+NODES = (
+    "extract_preferences", "write_queries", "retrieve", "collaborate", "rerank", "repair", "explain", "look_up", "answer",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Reply:
-    catalogue: Catalogue
+    box: Toolbox
     index: str
-    price: tuple[float, float] | None
+    model: LanguageModel | None
     pseudonyms: Pseudonyms | None = None
 
     def __call__(self, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-        understood = state.understood
-        told = dict(zip(NODES, outcomes(state), strict=True))
-        ran = {node: outcome for node, outcome in told.items() if outcome.ms}
-        spent = sum((outcome.usage for outcome in told.values()), Usage())
+        understood, box = state.understood, self.box
+        meaning = understood.meaning
+        moved, loosened = changes(state, box), relaxed(state, box)
+        question = question_of(state)
+        picks = state.ranking.picks if state.ranking.place is None else ()
+        lines = opening(state, box, moved, loosened)
+        lines, asked, reasons, outcome = self._in_their_language(state, lines, question.text if question else "", picks)
+        recommendations = [self._shown(n, pick, reasons[n - 1], state) for n, pick in enumerate(picks, start=1)]
+        told = dict(zip(NODES, (*outcomes(state)[:-1], outcome), strict=True))
+        ran = {node: one for node, one in told.items() if one.ms}
+        spent = sum((one.usage for one in told.values()), Usage())
         info, runs = runtime.execution_info, turn_runs()
-        recommendations = [
-            self._shown(n, pick, state.explained.reasons[n - 1], state) for n, pick in enumerate(state.ranking.picks, start=1)
-        ]
         answer = Answer(
             thread=info.thread_id if info else None,
             turn=state.turn,
@@ -151,24 +206,44 @@ class Reply:
             user=understood.user,
             known=understood.history.known,
             index=self.index,
-            intent=understood.meaning.intent,
+            intent=meaning.intent,
+            language=meaning.language,
             constraints=[ConstraintShown(**constraint) for constraint in state.constraints],
+            soft=SoftShown(
+                leanings=[leaning.said for leaning in meaning.leanings],
+                avoid=list(meaning.avoid),
+                unchecked=list(meaning.unchecked),
+            ),
+            question=None if question is None else QuestionShown(text=asked, options=[o.label for o in question.options]),
+            items=[
+                ItemTold(**self._cited(row).model_dump(), attributes=box.catalogue.facts_of(row))
+                for row in state.looked.rows or meaning.items
+            ],
+            facts=state.looked.facts,
+            changes=None
+            if moved is None
+            else ChangesShown(
+                because=list(moved.because),
+                entered=[self._cited(row) for row in moved.entered],
+                left=[self._cited(row) for row in moved.left],
+            ),
+            relaxations=[RelaxationShown(gives_up=list(r.gives_up), now=r.now, count=r.count) for r in loosened],
             preferences=[
                 PreferenceShown(preference=p.text, weight=p.weight, evidence=[self._cited(row) for row in p.evidence])
                 for p in understood.preferences
             ],
-            queries=[QueryShown(query=query.text, serves=query.serves) for query in state.written.queries],
+            queries=[QueryShown(query=query.text, serves=query.serves) for query in state.queries],
             recommendations=recommendations,
-            reply=self._reply(state, recommendations),
-            degraded=[note for outcome in told.values() for note in outcome.degraded],
-            prompts=dict(outcome.prompt for outcome in told.values() if outcome.prompt),
+            reply="\n".join([*lines, *map(_listed, recommendations), *([asked] if asked else [])]),
+            degraded=[note for one in told.values() for note in one.degraded],
+            prompts=dict(one.prompt for one in told.values() if one.prompt),
             usage=UsageShown(
                 calls=spent.calls,
                 input_tokens=spent.input_tokens,
                 output_tokens=spent.output_tokens,
-                cost=cost(spent, self.price),
+                cost=cost(spent, self.model.price if self.model else None),
             ),
-            timings_ms={**{node: outcome.ms for node, outcome in ran.items()}, "total": _total(ran)},
+            timings_ms={**{node: one.ms for node, one in ran.items()}, "total": _total(ran)},
         )
         if runs:
             self._trace(runs, answer)
@@ -176,7 +251,50 @@ class Reply:
         return {
             "answer": answer.model_dump(mode="json", by_alias=True),
             "messages": [*said, AIMessage(answer.reply)],
+            "shown": self._lists(state, recommendations),
+            "focus": self._focus(state),
+            "question": question_kept(question, box.catalogue),
+            "spoken": outcome,
         }
+
+    def _lists(self, state: State, recommendations: list[Recommendation]) -> list[list[ItemShown]]:
+        """The lists that can be pointed at, with this turn's; the steps behind reasons are kept of the newest alone."""
+        before = state.understood.before["shown"]
+        shown: list[ItemShown] = [
+            {"item_id": r.item_id, "reason": r.reason, "weights": r.weights, "steps": [step.model_dump() for step in r.steps]}
+            for r in recommendations
+        ]
+        if not shown:
+            return before
+        older: list[list[ItemShown]] = [[{**item, "steps": []} for item in items] for items in before]
+        return [*older, shown][-self.box.limits.lists_kept :]
+
+    def _focus(self, state: State) -> list[ItemId]:
+        """What "it" means in the next turn: what this one was about, unless it showed a list."""
+        if state.ranking.picks and state.ranking.place is None:
+            return []
+        rows = state.looked.rows or state.understood.meaning.items
+        return [self.box.catalogue.ids[row] for row in rows] or state.understood.before["focus"]
+
+    def _in_their_language(
+        self, state: State, lines: list[str], asked: str, picks: tuple[Pick, ...]
+    ) -> tuple[list[str], str, list[Reason | None], Outcome]:
+        """The sentences, the question and the plain reasons; by the chat model, where the person does not write English."""
+        started = time.perf_counter()
+        reasons = list(state.explained.reasons)
+        understood = state.understood
+        if self.model is None or understood.meaning.language.lower() in ("english", "en", ""):
+            return lines, asked, reasons, Outcome()
+        plain = [place for place, reason in enumerate(reasons) if reason is not None and reason.by == "plain"]
+        sentences = [*lines, *([asked] if asked else []), *(reasons[place].text for place in plain)]  # type: ignore[union-attr]
+        spent = sum((outcome.usage for outcome in outcomes(state)), Usage())
+        budget = remaining(self.box.limits, spent, understood.deadline)
+        titles = [self.box.catalogue.titles[pick.row] for pick in picks]
+        new, outcome = translated(self.model, sentences, understood.meaning.language, titles, budget)
+        for place, text in zip(plain, new[len(sentences) - len(plain) :], strict=True):
+            reasons[place] = replace(cast(Reason, reasons[place]), text=text)
+        question = new[len(lines)] if asked else ""
+        return new[: len(lines)], question, reasons, replace(outcome, ms=since(started))
 
     def _trace(self, runs: list[Run], answer: Answer) -> None:
         """What is known of a turn only at its end; who spoke is a pseudonym."""
@@ -198,7 +316,7 @@ class Reply:
         )
 
     def _cited(self, row: int) -> Cited:
-        return Cited(item_id=self.catalogue.ids[row], title=self.catalogue.titles[row])
+        return Cited(item_id=self.box.catalogue.ids[row], title=self.box.catalogue.titles[row])
 
     def _shown(self, rank: int, pick: Pick, reason: Reason | None, state: State) -> Recommendation:
         parts: dict[str, dict[str, float]] = {}
@@ -208,9 +326,9 @@ class Reply:
         steps = [] if reason is None else [StepShown(**vars(step)) for step in reason.steps]
         return Recommendation(
             rank=rank,
-            item_id=self.catalogue.ids[pick.row],
-            title=self.catalogue.titles[pick.row],
-            attributes=self.catalogue.facts_of(pick.row),
+            item_id=self.box.catalogue.ids[pick.row],
+            title=self.box.catalogue.titles[pick.row],
+            attributes=self.box.catalogue.facts_of(pick.row),
             score=round(pick.score, 5),
             parts=parts,
             weights=pick.weights,
@@ -228,18 +346,9 @@ class Reply:
             steps=steps,
         )
 
-    def _reply(self, state: State, recommendations: list[Recommendation]) -> str:
-        if state.understood.meaning.intent == "small_talk":
-            return "Hello! Tell me what you are in the mood for, or name something you liked."
-        limited = "; ".join(constraint["said"] for constraint in state.constraints)
-        if not recommendations and (state.found.heard is None or state.ranking.outcome.degraded):
-            return "I could not search the catalogue just now, so I have nothing to recommend; please ask again."
-        if not recommendations:
-            why = f" ({limited})" if limited else ""
-            return f"I found nothing in the catalogue{why} that you do not have already."
-        opening = f"Here is what I found ({limited}):" if limited else "Here is what I found:"
-        lines = [f"{r.rank}. {r.title}{_year(r)}" + (f" - {r.reason}" if r.reason else "") for r in recommendations]
-        return "\n".join([opening, *lines])
+
+def _listed(r: Recommendation) -> str:
+    return f"{r.rank}. {r.title}{_year(r)}" + (f" - {r.reason}" if r.reason else "")
 
 
 def _year(recommendation: Recommendation) -> str:
@@ -250,7 +359,8 @@ def _year(recommendation: Recommendation) -> str:
 def outcomes(state: State) -> tuple[Outcome, ...]:
     return (
         state.understood.outcome, state.written.outcome, state.found.outcome,
-        state.gathered.outcome, state.ranking.outcome, state.explained.outcome,
+        state.gathered.outcome, state.ranking.outcome, state.repaired.outcome, state.explained.outcome,
+        state.looked.outcome, state.spoken,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ class Retrieve:
 
     def __call__(self, state: State) -> dict[str, Any]:
         started = time.perf_counter()
-        queries = [query.text for query in state.written.queries]
+        queries = [query.text for query in state.queries]
         heard, degraded = _run(self.search_catalogue, "the vector search", state, queries=queries)
         if heard is not None and heard.unheard:
             unknown = "; ".join(f"“{query[:80]}”" for query in heard.unheard)
@@ -47,7 +47,7 @@ def _run(tool: BaseTool, name: str, state: State, **arguments: Any) -> tuple[Any
     try:
         return artifact(
             tool, f"{tool.name}-{state.turn}", user=understood.user, liked=state.liked, disliked=state.disliked,
-            where=understood.where, **arguments,
+            hidden=list(understood.hidden), where=understood.where, **arguments,
         ), ()  # fmt: skip
     except BadInput:
         raise

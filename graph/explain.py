@@ -91,6 +91,7 @@ class Explain:
         citable = [row for row in dict.fromkeys(citable) if row in rests_on]
         turn = {
             "message": understood.message,
+            "language": understood.meaning.language,
             "preferences": [
                 {
                     "number": fit.preference + 1,

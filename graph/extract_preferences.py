@@ -1,61 +1,46 @@
 """Understands the turn: who speaks, what they want, like and rule out. Writes `understood` and what persists."""
 
+import hashlib
 import json
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from langgraph.runtime import Runtime
-from pydantic import BaseModel
+from langgraph.store.base import BaseStore
 
 from duetto import prompts
 from duetto.errors import ModelMisbehaved
+from duetto.graph.carried import carried, conversation, said_of_items, topic_after, topic_kept, topic_of, wanted
 from duetto.graph.input import the_message, the_user, wanted_k, wanted_reasons
-from duetto.graph.state import Carried, ConstraintInForce, Context, Outcome, State, Understood, since
+from duetto.graph.model_reading import ExtractAnswer, ModelReading
+from duetto.graph.state import NOTHING, Carried, Context, ItemId, Outcome, State, TastesKept, Understood, Wanted, since
 from duetto.tools.agent_tools import Toolbox
+from duetto.tools.barred import barred
 from duetto.tools.chat.budget import Usage, remaining
 from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.constraints import checked, in_force, where
+from duetto.tools.conversation import Conversation
 from duetto.tools.features import Features
 from duetto.tools.histories import History
-from duetto.tools.language import Constraint, Intent, Preference, Understanding
+from duetto.tools.language import RANKED, Constraint, Preference, Understanding
 from duetto.tools.plain.preferences import preferences as plain_preferences
 from duetto.tools.plain.understand import PlainReader
-from duetto.tools.predicate import Compare, Operator, from_json, to_json
+from duetto.tools.predicate import Compare, from_json, to_json
+from duetto.tools.profiles import KINDS, Profile, keep_profile, note_thread, profile_of
 
-
-class PreferenceAnswer(BaseModel):
-    preference: str
-    evidence: list[str | int] = []
-    weight: float
-
-
-class ConstraintAnswer(BaseModel):
-    said: str
-    column: str
-    operator: Operator
-    values: list[str | int | float | bool]
-
-
-class ExtractAnswer(BaseModel):
-    """What the model answers; see prompts/extract_preferences.md."""
-
-    intent: Intent
-    request: str = ""
-    preferences: list[PreferenceAnswer] = []
-    liked: list[str | int] = []
-    disliked: list[str | int] = []
-    alike: list[str | int] = []
-    constraints_set: list[ConstraintAnswer] = []
-    constraints_clear: list[str] = []
+CERTAIN = ("small_talk", "undo", "start_over")  # what the plain reader sees as well as any model
 
 
 @dataclass(frozen=True)
 class ExtractPreferences:
+    """`recordings` is the folder that turns are recorded in, if they are."""
+
     box: Toolbox
     features: Features
     reader: PlainReader
     model: LanguageModel | None
+    recordings: str | None = None
 
     def __call__(self, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         started = time.perf_counter()
@@ -65,102 +50,158 @@ class ExtractPreferences:
         user = self.box.histories.own_id(the_user(state.user, runtime.context))
         k = wanted_k(runtime.context, limits.top_k, limits.max_top_k)
         reasons = wanted_reasons(runtime.context, self.model is not None)
-        history = self.box.history(user, state.liked, state.disliked)
-        meaning = self.reader.read(message)
-        outcome = Outcome()
-        worth_asking = meaning.intent == "recommend" and (message or len(history))
-        if self.model is not None and worth_asking:
-            meaning, outcome = self._ask(self.model, message, meaning, history, state.constraints, deadline)
+        store = runtime.store if user is not None else None
+        before, profile, lost = self._before(state, user, store)
+        said = conversation(before, catalogue)
+        known = self.box.history(user, before["liked"], before["disliked"])
+        meaning = self.reader.read(message, said)
+        outcome, tastes = Outcome(), before["tastes"]
+        if self.model is not None and meaning.intent not in CERTAIN and (message or len(known)):
+            meaning, outcome, tastes = self._ask(self.model, message, meaning, known, before, said, deadline)
         meaning, refused = checked(meaning, catalogue)
-        history = history.with_feedback(list(meaning.liked), list(meaning.disliked))
-        if not meaning.preferences and meaning.intent == "recommend":
+        now, past, meaning = self._after(before, meaning, said)
+        history = self.box.history(user, now["liked"], now["disliked"])
+        if not meaning.preferences and meaning.intent in (*RANKED, "profile"):
             meaning = replace(meaning, preferences=plain_preferences(history, self.features, limits.preferences))
-        kept, lost = self._checkable(state.constraints)
-        constraints = in_force(kept, meaning)
+        if store is not None and user is not None:
+            self._remember(store, user, profile, before, now, meaning, tastes, runtime)
         degraded = outcome.degraded + refused + lost
         if meaning.dropped:
             degraded += (f"references of the model that matched no item it may name, dropped: {meaning.dropped}",)
-        outcome = replace(outcome, ms=since(started), degraded=degraded)
-        filters = where([*constraints, *self._examples(meaning.alike)])
-        before: Carried = {
-            "turn": state.turn, "constraints": state.constraints, "liked": state.liked, "disliked": state.disliked,
-        }  # fmt: skip
-        understood = Understood(user, message, history, meaning, filters, k, reasons, deadline, outcome, before)
-        return {
-            "understood": understood,
-            "turn": state.turn + 1,
-            "constraints": constraints,
-            "liked": self._merged(state.liked, meaning.liked, meaning.disliked),
-            "disliked": self._merged(state.disliked, meaning.disliked, meaning.liked),
-        }
+        understood = Understood(
+            user, message, history, meaning, self._where(now, meaning), k, reasons, deadline,
+            replace(outcome, ms=since(started), degraded=degraded), before,
+            hidden=(*now["seen"], *now["uninterested"]), barred=self._barred(meaning, history, now),
+        )  # fmt: skip
+        return {"understood": understood, "turn": before["turn"] + 1, "person": user, **now, "past": past, "tastes": tastes}
 
-    def _checkable(self, kept: list[ConstraintInForce]) -> tuple[list[ConstraintInForce], tuple[str, ...]]:
-        """Earlier constraints that the catalogue, perhaps rebuilt since, can check; a sentence for each other one."""
-        parsed = Understanding(set=tuple(Constraint(c["said"], from_json(c["where"])) for c in kept))
-        still, lost = checked(parsed, self.box.catalogue)
-        return [{"said": c.said, "where": to_json(c.predicate)} for c in still.set], lost
+    # what was before
 
-    def _examples(self, rows: tuple[int, ...]) -> list[dict[str, Any]]:
-        """Whoever asks for something like an item does not ask for that item."""
-        ids = tuple(self.box.catalogue.ids[row] for row in rows)
-        return [{"where": to_json(Compare("item_id", "not_in", ids))}] if ids else []
-
-    def _merged(self, kept: list[str | int], new: tuple[int, ...], opposite: tuple[int, ...]) -> list[str | int]:
-        """Feedback so far with this turn's; what was taken back by its opposite is gone."""
-        gone = {str(self.box.catalogue.ids[row]) for row in opposite}
-        merged = {str(item_id): item_id for item_id in kept if str(item_id) not in gone}
-        merged.update({str(self.box.catalogue.ids[row]): self.box.catalogue.ids[row] for row in new})
-        return list(merged.values())
+    def _before(
+        self, state: State, user: ItemId | None, store: BaseStore | None
+    ) -> tuple[Carried, Profile | None, tuple[str, ...]]:
+        """What is known from the turns before and, across conversations, from the person's profile."""
+        before = carried(state)
+        if before["turn"] and before["person"] != user:  # another person speaks: nothing of the one before is theirs
+            before = {**NOTHING, "turn": before["turn"]}
+        profile = profile_of(store, user) if store is not None and user is not None else None
+        if profile is not None:
+            opinions: Any = {kind: profile.of(kind) for kind in KINDS}
+            before = {**before, **opinions}
+            if not before["turn"]:
+                before["constraints"] = [{"said": c.said, "where": c.where} for c in profile.constraints]
+            if not before["tastes"]["history"] and profile.tastes:
+                before["tastes"] = {"history": profile.tastes["history"], "preferences": profile.tastes["preferences"]}
+        parsed = Understanding(set=tuple(Constraint(c["said"], from_json(c["where"])) for c in before["constraints"]))
+        still, lost = checked(parsed, self.box.catalogue)  # the catalogue was perhaps rebuilt since
+        before = {**before, "constraints": [{"said": c.said, "where": to_json(c.predicate)} for c in still.set]}
+        return before, profile, lost
 
     def _ask(
-        self, model: LanguageModel, message: str, plain: Understanding, history: History,
-        constraints: list[ConstraintInForce], deadline: float,
-    ) -> tuple[Understanding, Outcome]:  # fmt: skip
-        limits, catalogue = self.box.limits, self.box.catalogue
-        shown = history.liked_rows(limits.history_shown)
-        turn = {
-            "message": message,
-            "history_oldest_first": [{"id": catalogue.ids[row], "title": catalogue.titles[row]} for row in shown],
-            "constraints_in_force": constraints,
-            "columns": {c: kind for c, kind in catalogue.kinds.items() if kind in ("number", "year", "date", "flag", "category")},
-        }
-        most = str(limits.preferences)
-        prompt = prompts.render("extract_preferences", least="3", most=most, turn=json.dumps(turn, ensure_ascii=False))
+        self, model: LanguageModel, message: str, plain: Understanding, history: History, before: Carried, said: Conversation,
+        deadline: float,
+    ) -> tuple[Understanding, Outcome, TastesKept]:  # fmt: skip
+        limits = self.box.limits
+        tastes, reading, digest = before["tastes"], ModelReading(self.box, self.reader), _digest(history)
+        known = self._known(tastes)
+        turn = reading.told(message, history, before, said, known, tastes["history"] != digest)
+        prompt = prompts.render(
+            "extract_preferences", least="3", most=str(limits.preferences), queries=str(limits.queries),
+            turn=json.dumps(turn, ensure_ascii=False, default=str),
+        )  # fmt: skip
         budget = remaining(limits, Usage(), deadline)
         used = (prompt.name, prompt.version)
         try:
             answer = model.ask(prompt, ExtractAnswer, budget)
         except ModelMisbehaved as error:
             note = f"preferences are plain: {error}"
-            return plain, Outcome.of(budget, used, note)
-        return self._understanding(answer, message, history, limits.preferences), Outcome.of(budget, used)
+            return plain, Outcome.of(budget, used, note), tastes
+        meaning = reading.understood(answer, message, plain, history, said, known)
+        if meaning.preferences:
+            ids = self.box.catalogue.ids
+            kept = [
+                {"text": p.text, "weight": p.weight, "evidence": [ids[row] for row in p.evidence]} for p in meaning.preferences
+            ]
+            tastes = {"history": digest, "preferences": kept}
+        return meaning, Outcome.of(budget, used), tastes
 
-    def _understanding(self, answer: ExtractAnswer, message: str, history: History, most: int) -> Understanding:
-        """The model's answer with every reference resolved, or dropped and counted."""
-        mine, dropped = set(history.rows.tolist()), 0
-        found = []
-        for wanted in answer.preferences[:most]:
-            rows = [self.box.catalogue.resolve(reference) for reference in wanted.evidence]
-            evidence = tuple(dict.fromkeys(row for row in rows if row is not None and row in mine))
-            dropped += sum(row is None or row not in mine for row in rows)
-            if wanted.preference.strip():
-                found.append(Preference(wanted.preference.strip()[:200], min(1.0, max(0.05, wanted.weight)), evidence))
-        named = [answer.liked, answer.disliked, answer.alike]
-        liked, disliked, alike = (tuple(row for row in map(self._named, group) if row is not None) for group in named)
-        dropped += sum(map(len, named)) - len(liked) - len(disliked) - len(alike)
-        constraints = tuple(
-            Constraint(c.said, Compare(c.column, c.operator, _value(c))) for c in answer.constraints_set if c.values
-        )
-        return Understanding(
-            answer.intent if message else "recommend", answer.request.strip() if message else "", tuple(found),
-            liked, disliked, alike, constraints, tuple(answer.constraints_clear), dropped,
-        )  # fmt: skip
+    def _known(self, tastes: TastesKept) -> tuple[Preference, ...]:
+        rows = self.box.catalogue.rows
+        return tuple(Preference(p["text"], p["weight"], tuple(rows(p["evidence"]))) for p in tastes["preferences"])
 
-    def _named(self, reference: str | int) -> int | None:
-        row = self.box.catalogue.resolve(reference)
-        return row if row is not None else self.reader.title(str(reference))
+    # what is after
+
+    def _after(self, before: Carried, meaning: Understanding, said: Conversation) -> tuple[Wanted, list[Wanted], Understanding]:
+        """What is wanted from this turn on, what may be undone, and the meaning with the whole topic."""
+        was, past, catalogue = wanted(before), before["past"], self.box.catalogue
+        if meaning.intent == "undo":
+            now = past[-1] if past else was
+            past = past[:-1]
+            note = "I took back what you said last." if before["past"] else "There is nothing left to take back."
+            meaning = replace(meaning, notes=(*meaning.notes, note))
+        else:
+            now = self._changed(was, meaning, said)
+            if now != was:
+                past = [*past, was][-self.box.limits.undo_steps :]
+        if meaning.intent in RANKED:
+            topic = topic_of(now["topic"], catalogue)
+            meaning = replace(
+                meaning, wish=topic.wish, alike=topic.alike, avoid=topic.avoid, leanings=topic.leanings,
+                unchecked=topic.unchecked, besides=tuple(dict.fromkeys((*meaning.besides, *topic.alike))),
+            )  # fmt: skip
+        return now, past, meaning
+
+    def _changed(self, was: Wanted, meaning: Understanding, said: Conversation) -> Wanted:
+        ids = self.box.catalogue.ids
+        new = {kind: [ids[row] for row in getattr(meaning, kind)] for kind in KINDS}
+        opinions: Any = {
+            kind: said_of_items(was[kind], new[kind], [item for other in KINDS if other != kind for item in new[other]])
+            for kind in KINDS
+        }
+        topic = was["topic"]
+        if meaning.intent == "start_over":
+            topic = NOTHING["topic"]
+        elif meaning.intent in RANKED and meaning.intent != "why_not" and meaning.question is None:
+            topic = topic_kept(topic_after(meaning, said.topic), self.box.catalogue)
+        return cast(Wanted, {"constraints": in_force(was["constraints"], meaning), "topic": topic, **opinions})
+
+    def _where(self, now: Wanted, meaning: Understanding) -> dict[str, Any] | None:
+        """The limits in force; and whoever asks for something like an item does not ask for that item."""
+        besides = tuple(self.box.catalogue.ids[row] for row in meaning.besides)
+        left_out = [{"where": to_json(Compare("item_id", "not_in", besides))}] if besides else []
+        return where([*now["constraints"], *left_out])
+
+    def _barred(self, meaning: Understanding, history: History, now: Wanted) -> tuple[str, ...]:
+        if meaning.intent != "why_not":
+            return ()
+        return tuple(sentence for row in meaning.items for sentence in barred(self.box.catalogue, history, now, row))
+
+    def _remember(
+        self, store: BaseStore, user: ItemId, profile: Profile | None, before: Carried, now: Wanted, meaning: Understanding,
+        tastes: TastesKept, runtime: Runtime[Context],
+    ) -> None:  # fmt: skip
+        thread = runtime.execution_info.thread_id if runtime.execution_info else None
+        if thread is not None and not before["turn"]:
+            note_thread(store, thread, user, self.recordings)
+        kept = profile or Profile(user=user)
+        lifted = [c["where"] for c in before["constraints"] if c not in now["constraints"]]
+        standing = [{"said": c.said, "where": c.where} for c in kept.constraints if c.where not in lifted]
+        if meaning.standing:
+            said = {constraint.said for constraint in meaning.set}
+            always = [c["where"] for c in standing]
+            standing += [
+                {"said": c["said"], "where": c["where"]}
+                for c in now["constraints"]
+                if c["said"] in said and c["where"] not in always
+            ]
+        opinions: Any = {kind: now[kind] for kind in KINDS}
+        changed = kept.with_opinions(opinions, thread).with_constraints(standing, thread)
+        if tastes["history"] and tastes["history"] != kept.tastes.get("history"):
+            changed = changed.with_tastes(dict(tastes))
+        if changed != kept:
+            keep_profile(store, changed)
 
 
-def _value(constraint: ConstraintAnswer) -> Any:
-    several = constraint.operator in ("in", "not_in")
-    return tuple(constraint.values) if several else constraint.values[0]
+def _digest(history: History) -> str:
+    """Of a history, as this index numbers its items."""
+    return hashlib.sha256(history.rows.tobytes() + history.disliked.tobytes()).hexdigest()[:16]

@@ -15,8 +15,19 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from duetto import prompts
-from duetto.graph.answer import NODES, Answer, ConstraintShown, outcomes, wordless
-from duetto.graph.state import Context, ItemId, State
+from duetto.graph.answer import NODES, Answer, ConstraintShown, SoftShown, outcomes, wordless
+from duetto.graph.state import (
+    NO_TASTES,
+    NO_TOPIC,
+    Context,
+    ItemId,
+    ItemShown,
+    QuestionKept,
+    State,
+    TastesKept,
+    TopicKept,
+    Wanted,
+)
 from duetto.tools.agent_tools import Toolbox
 from duetto.tools.chat.budget import Call
 from duetto.tools.journal import Pseudonyms
@@ -63,9 +74,18 @@ class Before(BaseModel):
     """What the turn found of the turns before it."""
 
     turn: int
+    person: ItemId | None = None
     constraints: list[ConstraintShown]
+    topic: TopicKept = NO_TOPIC
     liked: list[ItemId]
     disliked: list[ItemId]
+    seen: list[ItemId] = []
+    uninterested: list[ItemId] = []
+    past: list[Wanted] = []
+    tastes: TastesKept = NO_TASTES
+    shown: list[list[ItemShown]] = []
+    focus: list[ItemId] = []
+    question: QuestionKept | None = None
 
 
 class Recorded(BaseModel):
@@ -160,7 +180,7 @@ class Record:
 
 
 def setup_of(box: Toolbox, index: str, embedder: str, model: str | None, method: str | None) -> Setup:
-    names = ("extract_preferences", "write_queries", "explain_item")
+    names = ("extract_preferences", "write_queries", "explain_item", "answer_about", "translate_reply")
     versions = {name: prompts.version(name) for name in names}
     return Setup(
         duetto=VERSION, index=index, embedder=embedder, model=model, method=method, prompts=versions, limits=asdict(box.limits)
@@ -188,6 +208,11 @@ def _redacted(recorded: Recorded, pseudonyms: Pseudonyms) -> Recorded:
             "constraints": [_quiet(c) for c in answer.constraints],
             "preferences": [p.model_copy(update={"preference": ""}) for p in answer.preferences],
             "queries": [],
+            "soft": SoftShown(leanings=[], avoid=[], unchecked=[]),
+            "question": None,
+            "facts": {},
+            "changes": None,
+            "relaxations": [],
             "recommendations": [
                 r.model_copy(
                     update={
@@ -203,7 +228,17 @@ def _redacted(recorded: Recorded, pseudonyms: Pseudonyms) -> Recorded:
             "degraded": [wordless(note) for note in answer.degraded],
         }
     )
-    before = recorded.before.model_copy(update={"constraints": [_quiet(c) for c in recorded.before.constraints]})
+    before = recorded.before.model_copy(
+        update={
+            "person": pseudonyms.of(recorded.before.person),
+            "constraints": [_quiet(c) for c in recorded.before.constraints],
+            "topic": NO_TOPIC,
+            "past": [],
+            "tastes": NO_TASTES,
+            "shown": [[{**item, "reason": None, "steps": []} for item in items] for items in recorded.before.shown],
+            "question": None,
+        }
+    )
     return recorded.model_copy(update={"answer": quiet, "message": None, "request": "", "before": before})
 
 

@@ -1,26 +1,33 @@
 """Joins the voices into one ranking with its parts and evidence. Writes `ranking` and streams it at once."""
 
 import logging
+import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from langgraph.runtime import Runtime
 from numpy.typing import NDArray
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from duetto.errors import BadInput
-from duetto.graph.state import Context, Outcome, Ranking, State, since
+from duetto.graph.state import Context, Outcome, Ranking, State, Understood, since
 from duetto.tools.agent_tools import Chosen, Toolbox
 from duetto.tools.attention import attention, diversify
+from duetto.tools.cold_start import POOL, question, spread
+from duetto.tools.constraints import columns
 from duetto.tools.crowd_voice import Floats
 from duetto.tools.duet import join, popular
 from duetto.tools.embedding import Vectors, embed_queries
-from duetto.tools.fusion import Array, Evidence, Ranked, Weights, carried, rank, voice_shares
+from duetto.tools.fusion import ASKED, Array, Evidence, Ranked, Weights, carried, leaned, rank, voice_shares
 from duetto.tools.histories import History
-from duetto.tools.language import SearchQuery
-from duetto.tools.language_voice import Heard
+from duetto.tools.language import Question, SearchQuery, Understanding
+from duetto.tools.language_voice import WORDS_UNIT, Heard
+from duetto.tools.leaning import along
 from duetto.tools.pick import Fit, Pick
+from duetto.tools.plain.queries import VAGUE
+from duetto.tools.predicate import from_json
 from duetto.tools.ranker import Ranker
 from duetto.tools.signals import Signals
 from duetto.tools.single_thread import single_thread
@@ -64,9 +71,54 @@ class Rerank:
             except Exception as error:  # a store that fails only now: the crowd needs none
                 degraded.append(f"the vectors failed in the ranking ({_failure(error)}), so the crowd ranks alone")
                 heard, listed = None, self._ranked(state, None)
+            if unfit := self._unfit(state, heard, listed):
+                return {"ranking": Ranking(outcome=Outcome(since(started)), unfit=unfit)}
+            if state.understood.meaning.intent == "why_not":
+                return {"ranking": self._placed(state, heard, listed, degraded, started)}
             self._send(listed, runtime)
             picks = self._picks(state, heard, listed, degraded)
-        return {"ranking": Ranking(picks, Outcome(since(started), degraded=tuple(degraded)))}
+            asked = self._question(state)
+        outcome = Outcome(since(started), degraded=tuple(degraded))
+        return {"ranking": Ranking(picks, outcome, question=asked)}
+
+    def _unfit(self, state: State, heard: Heard | None, listed: Listed) -> str:
+        """Why a second look is worth it: once a turn, where something was asked for and nothing found is like it."""
+        wish = state.understood.meaning.wish
+        if (
+            not wish
+            or heard is None
+            or state.repaired.queries
+            or not listed.top
+            or 2 * len(listed.rows) >= len(self.box.catalogue)
+        ):
+            return ""
+        if not heard.queries:
+            return f"no word of “{wish}” occurs in the catalogue"
+        parts = listed.evidence.parts
+        best = max(float(parts[part][listed.top].max()) if part in parts else 0.0 for part in ASKED)
+        return f"nothing found was much like “{wish}”" if best < self.box.limits.fits_from else ""
+
+    def _placed(self, state: State, heard: Heard | None, listed: Listed, degraded: list[str], started: float) -> Ranking:
+        """Where the item stands that was missed, and the last one shown in its stead."""
+        row = state.understood.meaning.items[0]
+        place = int(np.flatnonzero(listed.rows == row)[0])
+        picks = self._picks(state, heard, replace(listed, top=[place, listed.top[-1]]), degraded)
+        rank_of = int(np.flatnonzero(listed.ranked.order == place)[0]) + 1
+        outcome = Outcome(since(started), degraded=tuple(degraded))
+        return Ranking(picks[1:], outcome, place=(rank_of, len(listed.rows)), asked_for=picks[0])
+
+    def _question(self, state: State) -> Question | None:
+        """For a stranger who says little; never two in a row."""
+        understood = state.understood
+        meaning = understood.meaning
+        if understood.history.liked_rows() or understood.before["question"] is not None or meaning.alike:
+            return None
+        words = [word for word in re.findall(r"\w+", meaning.wish.lower()) if word not in ENGLISH_STOP_WORDS]
+        if len(words) > VAGUE:
+            return None
+        limited = {column for c in state.constraints for column in columns(from_json(c["where"]))}
+        keep = self.box.eligible(understood.history, understood.where, understood.hidden)
+        return question(self.box.catalogue, keep, limited)
 
     def _send(self, listed: Listed, runtime: Runtime[Context]) -> None:
         catalogue = self.box.catalogue
@@ -83,16 +135,51 @@ class Rerank:
 
     def _ranked(self, state: State, heard: Heard | None) -> Listed:
         """Without `heard` neither the vectors nor the embedder are asked for anything."""
-        k, history = state.understood.k, state.understood.history
-        asked = any(query.asked for query in state.written.queries)
+        understood = state.understood
+        k, history, meaning = understood.k, understood.history, understood.meaning
+        asked = any(query.asked for query in state.queries)
+        extra = np.array(meaning.items if meaning.intent == "why_not" else (), dtype=np.int64)
+        if meaning.leanings:
+            extra = np.concatenate([extra, self._extremes(understood)])
         signals = self.signals if self.ranker is not None else None
-        rows, evidence = join(self.box.voice, heard, state.gathered.chosen, history, asked, signals)
-        if not len(rows) and state.found.heard is not None and not evidence.parts:
-            rows, evidence = popular(self.box.crowd.standing, self.box.eligible(history, state.understood.where))
-        ranked = rank(evidence, self.weights, self.box.limits, self.ranker)
+        rows, evidence = join(self.box.voice, heard, state.gathered.chosen, history, asked, signals, extra)
+        if not evidence.parts and state.found.heard is not None and not asked:
+            return self._spread(understood, heard)
+        ranked = leaned(rank(evidence, self.weights, self.box.limits, self.ranker), self._soft(meaning, rows))
         if heard is None or not len(rows) or not self.box.limits.diversity:
             return Listed(rows, evidence, ranked, ranked.order[:k].tolist())
         return Listed(rows, evidence, ranked, self._diverse(rows, ranked, k))
+
+    def _spread(self, understood: Understood, heard: Heard | None) -> Listed:
+        """For somebody of whom nothing is known and who asked for nothing: what is well liked, from every region."""
+        keep = self.box.eligible(understood.history, understood.where, understood.hidden)
+        rows, evidence = popular(self.box.crowd.standing, keep)
+        ranked = leaned(rank(evidence, self.weights, self.box.limits, self.ranker), self._soft(understood.meaning, rows))
+        pool = ranked.order[: POOL * understood.k]
+        if heard is None or not len(rows) or understood.meaning.leanings:
+            return Listed(rows, evidence, ranked, ranked.order[: understood.k].tolist())
+        places = spread(ranked.scores[pool], self.box.store.vectors_of(rows[pool]), understood.k)
+        return Listed(rows, evidence, ranked, [int(pool[place]) for place in places])
+
+    def _extremes(self, understood: Understood) -> NDArray[np.int64]:
+        """The rows at the wanted ends of the columns that are leaned along."""
+        keep = self.box.eligible(understood.history, understood.where, understood.hidden)
+        found = []
+        for leaning in understood.meaning.leanings:
+            places = np.where(keep, along(self.box.catalogue, leaning), -np.inf)
+            most = min(self.box.limits.quota_per_query, int(keep.sum()))
+            found.append(np.argpartition(-places, most - 1)[:most] if most else np.zeros(0, np.int64))
+        return np.concatenate(found)
+
+    def _soft(self, meaning: Understanding, rows: NDArray[np.int64]) -> dict[str, Array]:
+        """What soft wishes add to these rows, in deviations of their scores."""
+        limits, soft = self.box.limits, {}
+        if meaning.leanings:
+            soft["leaning"] = limits.leaning * np.sum([along(self.box.catalogue, one)[rows] for one in meaning.leanings], axis=0)
+        if meaning.avoid:
+            there = self.box.words.score(meaning.avoid)[:, rows].max(axis=0).astype(np.float64)
+            soft["avoid"] = -limits.avoidance * np.minimum(there / WORDS_UNIT, 1)
+        return soft
 
     def _diverse(self, rows: NDArray[np.int64], ranked: Ranked, k: int) -> list[int]:
         limits = self.box.limits
@@ -149,7 +236,7 @@ class Rerank:
             return ()
         cosines = heard.vectors["queries"] @ vector
         order = np.argsort(-cosines, kind="stable")[:3]
-        written = {query.text: query for query in state.written.queries}
+        written = {query.text: query for query in state.queries}
         return tuple((written[heard.queries[q]], round(float(cosines[q]), 4)) for q in order.tolist())
 
     def _spoken_for(

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from duetto.tools.agent_tools import Chosen
 from duetto.tools.chat.budget import Budget, Call, Usage
 from duetto.tools.histories import NOBODY, History
-from duetto.tools.language import Preference, Reason, SearchQuery, Understanding
+from duetto.tools.language import Preference, Question, Reason, SearchQuery, Understanding
 from duetto.tools.language_voice import Heard
 from duetto.tools.pick import Pick
 
@@ -59,6 +59,8 @@ class Understood:
     deadline: float  # time.monotonic() by which the turn's model calls must have ended
     outcome: Outcome
     before: "Carried"
+    hidden: tuple[ItemId, ...] = ()  # neither liked nor disliked, and not to be recommended again
+    barred: tuple[str, ...] = ()  # why the item of a "why not" cannot be recommended at all
 
     @property
     def preferences(self) -> tuple[Preference, ...]:
@@ -85,8 +87,15 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Ranking:
+    """`unfit` says why another look is worth it; then nothing was sent. `place` is (its place, of how many) of the one item
+    that was asked for, and `asked_for` that item."""
+
     picks: tuple[Pick, ...] = ()
     outcome: Outcome = Outcome()
+    unfit: str = ""
+    question: Question | None = None
+    place: tuple[int, int] | None = None
+    asked_for: Pick | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,16 @@ class Explained:
     outcome: Outcome = Outcome()
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What was looked up: `lines` to say, the rows they are about, and facts as JSON."""
+
+    lines: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    outcome: Outcome = Outcome()
+
+
 class ConstraintInForce(TypedDict):
     """A hard constraint as it is kept between turns: the words, and the predicate as JSON."""
 
@@ -104,16 +123,78 @@ class ConstraintInForce(TypedDict):
     where: dict[str, Any]
 
 
-class Carried(TypedDict):
-    """What a turn finds of the turns before it."""
+class LeaningKept(TypedDict):
+    said: str
+    column: str
+    order: Literal["highest", "lowest"]
 
-    turn: int
+
+class TopicKept(TypedDict):
+    """`duetto.tools.conversation.Topic` by ids."""
+
+    wish: str
+    alike: list[ItemId]
+    avoid: list[str]
+    leanings: list[LeaningKept]
+    unchecked: list[str]
+
+
+class OptionKept(TypedDict):
+    label: str
+    item_id: ItemId | None
+    where: dict[str, Any] | None
+
+
+class QuestionKept(TypedDict):
+    text: str
+    intent: str
+    role: str
+    options: list[OptionKept]
+
+
+class TastesKept(TypedDict):
+    """Preferences a language model found, and the hash of the history they are of."""
+
+    history: str
+    preferences: list[dict[str, Any]]
+
+
+class ItemShown(TypedDict):
+    item_id: ItemId
+    reason: str | None
+    weights: dict[str, float]
+    steps: list[dict[str, Any]]
+
+
+class Wanted(TypedDict):
+    """What a turn may change, and undo."""
+
     constraints: list[ConstraintInForce]
+    topic: TopicKept
     liked: list[ItemId]
     disliked: list[ItemId]
+    seen: list[ItemId]
+    uninterested: list[ItemId]
 
 
-NOTHING: Carried = {"turn": 0, "constraints": [], "liked": [], "disliked": []}
+class Carried(Wanted):
+    """What a turn finds of the turns before it; `past` is what may be undone, oldest first."""
+
+    turn: int
+    person: ItemId | None
+    past: list[Wanted]
+    tastes: TastesKept
+    shown: list[list[ItemShown]]
+    focus: list[ItemId]
+    question: QuestionKept | None
+
+
+NO_TOPIC: TopicKept = {"wish": "", "alike": [], "avoid": [], "leanings": [], "unchecked": []}
+NO_TASTES: TastesKept = {"history": "", "preferences": []}
+NOTHING: Carried = {
+    "turn": 0, "person": None, "constraints": [], "topic": NO_TOPIC, "liked": [], "disliked": [], "seen": [],
+    "uninterested": [], "past": [], "tastes": NO_TASTES, "shown": [], "focus": [], "question": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -124,23 +205,42 @@ class State:
 
     # persists; written by extract_preferences
     turn: int = 0
+    person: str | int | None = None
     constraints: list[ConstraintInForce] = field(default_factory=list)
+    topic: TopicKept = field(default_factory=lambda: NO_TOPIC)
     liked: list[str | int] = field(default_factory=list)
     disliked: list[str | int] = field(default_factory=list)
+    seen: list[str | int] = field(default_factory=list)
+    uninterested: list[str | int] = field(default_factory=list)
+    past: list[Wanted] = field(default_factory=list)
+    tastes: TastesKept = field(default_factory=lambda: NO_TASTES)
 
     # persists; written by answer (and given as input by chat components)
     messages: Annotated[list[AnyMessage], add_messages] = field(default_factory=list)
     answer: dict[str, Any] = field(default_factory=dict)
 
+    # persists; written by answer
+    shown: list[list[ItemShown]] = field(default_factory=list)
+    focus: list[str | int] = field(default_factory=list)
+    question: QuestionKept | None = None
+
     # scratch; each written by the node named
     understood: Annotated[Understood, UntrackedValue(Understood)] = Understood(  # extract_preferences
         None, "", NOBODY, Understanding(), None, 1, "none", 0.0, Outcome(), NOTHING
     )
+    looked: Annotated[Looked, UntrackedValue(Looked)] = Looked()  # look_up
     written: Annotated[Written, UntrackedValue(Written)] = Written()  # write_queries
+    repaired: Annotated[Written, UntrackedValue(Written)] = Written()  # repair
     found: Annotated[Found, UntrackedValue(Found)] = Found()  # retrieve
     gathered: Annotated[Gathered, UntrackedValue(Gathered)] = Gathered()  # collaborate
     ranking: Annotated[Ranking, UntrackedValue(Ranking)] = Ranking()  # rerank
     explained: Annotated[Explained, UntrackedValue(Explained)] = Explained()  # explain
+    spoken: Annotated[Outcome, UntrackedValue(Outcome)] = Outcome()  # answer
+
+    @property
+    def queries(self) -> tuple[SearchQuery, ...]:
+        """Those of the second look, where there was one."""
+        return self.repaired.queries or self.written.queries
 
 
 class TurnInput(TypedDict, total=False):

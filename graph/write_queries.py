@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,17 +10,13 @@ from pydantic import BaseModel
 
 from duetto import prompts
 from duetto.errors import ModelMisbehaved
+from duetto.graph.model_reading import QueryAnswer, as_queries
 from duetto.graph.state import Outcome, State, Understood, Written, since
 from duetto.tools.agent_tools import Toolbox
 from duetto.tools.chat.budget import remaining
 from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.language import REQUEST, SearchQuery
 from duetto.tools.plain.queries import queries as plain_queries
-
-
-class QueryAnswer(BaseModel):
-    query: str
-    serves: int = 0
 
 
 class QueriesAnswer(BaseModel):
@@ -39,11 +36,28 @@ class WriteQueries:
         most = self.box.limits.queries
         plain = plain_queries(understood.meaning, understood.preferences, self.box.catalogue, most)
         written = Written(plain)
-        if self.model is not None and (understood.preferences or understood.meaning.wish):
+        if understood.meaning.queries:
+            written = Written(with_wish(understood, list(understood.meaning.queries), most))
+        elif self.model is not None and self._worth_asking(understood):
             written = self._ask(self.model, understood, state, plain)
         return {"written": replace(written, outcome=replace(written.outcome, ms=since(started)))}
 
-    def _ask(self, model: LanguageModel, understood: Understood, state: State, plain: tuple[SearchQuery, ...]) -> Written:
+    def again(self, state: State) -> Written | None:
+        """Queries for a second look, by the model; None without one."""
+        if self.model is None or not state.understood.meaning.wish:
+            return None
+        missed = [self.box.catalogue.titles[row] for row, _ in (state.found.heard.found[0][:5] if state.found.heard else ())]
+        return self._ask(self.model, state.understood, state, state.written.queries, missed)
+
+    def _worth_asking(self, understood: Understood) -> bool:
+        """A later turn makes at most one call before its ranking: the one that read it could have brought queries."""
+        asked = understood.outcome.usage.calls and understood.before["tastes"]["preferences"]
+        return not asked and bool(understood.preferences or understood.meaning.wish)
+
+    def _ask(
+        self, model: LanguageModel, understood: Understood, state: State, plain: tuple[SearchQuery, ...],
+        missed: Sequence[str] = (),
+    ) -> Written:  # fmt: skip
         limits, catalogue = self.box.limits, self.box.catalogue
         newest = understood.history.liked_rows(limits.history_shown)[-6:]
         turn = {
@@ -54,6 +68,8 @@ class WriteQueries:
             "preferences": [
                 {"number": n, "preference": p.text, "weight": p.weight} for n, p in enumerate(understood.preferences, start=1)
             ],
+            "avoid": understood.meaning.avoid,
+            **({"found_but_unfit": list(missed)} if missed else {}),
             "newest_items": [catalogue.titles[row] for row in newest],
         }
         prompt = prompts.render("write_queries", most=str(limits.queries), turn=json.dumps(turn, ensure_ascii=False))
@@ -64,17 +80,18 @@ class WriteQueries:
         except ModelMisbehaved as error:
             note = f"queries are plain: {error}"
             return Written(plain, Outcome.of(budget, used, note))
-        wish = understood.meaning.wish
         unknown = sum(not 0 <= entry.serves <= len(understood.preferences) for entry in answer.queries)
         note = f"queries of the model that name no known preference, taken to serve the request: {unknown}"
-        found = [SearchQuery(wish, REQUEST)] if wish else []  # the person's own words always search too
-        for entry in answer.queries:
-            text = entry.query.strip()[:300]
-            served = understood.preferences[entry.serves - 1].text if self._known(entry.serves, understood) else REQUEST
-            if text and text.lower() not in {query.text.lower() for query in found}:
-                found.append(SearchQuery(text, served))
         degraded = (note,) if unknown else ()
-        return Written(tuple(found[: limits.queries]), Outcome.of(budget, used, *degraded))
+        written = with_wish(understood, as_queries(answer.queries, understood.preferences), limits.queries)
+        return Written(written, Outcome.of(budget, used, *degraded))
 
-    def _known(self, number: int, understood: Understood) -> bool:
-        return 1 <= number <= len(understood.preferences)
+
+def with_wish(understood: Understood, queries: list[SearchQuery], most: int) -> tuple[SearchQuery, ...]:
+    """At most so many, none twice; the person's own words always search too."""
+    wish = understood.meaning.wish
+    found = [SearchQuery(wish, REQUEST)] if wish else []
+    for query in queries:
+        if query.text.lower() not in {other.text.lower() for other in found}:
+            found.append(query)
+    return tuple(found[:most])

@@ -4,6 +4,7 @@ Each returns readable JSON for an agent, and beside it (LangChain's `artifact`) 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -45,6 +46,7 @@ class PersonArgs(BaseModel):
     user: Id | None = Field(None, description="the person's id in the log; None for a stranger")
     liked: list[Id] = Field(default_factory=list, description="ids of items the person just said they like")
     disliked: list[Id] = Field(default_factory=list, description="ids of items the person rejects")
+    hidden: list[Id] = Field(default_factory=list, description="ids of items not to be recommended, for no matter of taste")
     where: Where = _WHERE
     k: int = Field(10, ge=1, le=1000)
 
@@ -105,10 +107,11 @@ class Toolbox:
         history = self.histories.of_user(user)
         return history.with_feedback(self.catalogue.rows(liked), self.catalogue.rows(disliked))
 
-    def eligible(self, history: History, where: Where) -> Mask:
-        """Which items may be recommended: available, within the filter, not in the history."""
+    def eligible(self, history: History, where: Where, hidden: Sequence[Id] = ()) -> Mask:
+        """Which items may be recommended: available, within the filter, neither in the history nor hidden."""
         keep = self.catalogue.mask(_predicate(where)).copy()
         keep[history.rows] = False
+        keep[self.catalogue.rows(hidden)] = False
         return keep
 
     @cached_property
@@ -132,10 +135,10 @@ def search_catalogue(box: Toolbox) -> BaseTool:
     """Vector search over the whole catalogue; the language voice."""
 
     def search(
-        queries: list[str], user: Id | None, liked: list[Id], disliked: list[Id], where: Where, k: int
+        queries: list[str], user: Id | None, liked: list[Id], disliked: list[Id], hidden: list[Id], where: Where, k: int
     ) -> tuple[str, Heard]:
         history = box.history(user, liked, disliked)
-        keep = box.eligible(history, where)
+        keep = box.eligible(history, where, hidden)
         vectors = embed_queries(box.embedder, queries) if queries else np.zeros((0, 1), np.float32)
         with retrieving("; ".join(queries)) as documents:
             heard = box.voice.listen(tuple(queries), vectors, history, keep)
@@ -169,9 +172,11 @@ def _documents(box: Toolbox, heard: Heard) -> list[Document]:
 def recommend_from_history(box: Toolbox) -> BaseTool:
     """Collaborative filtering over the whole catalogue; the crowd."""
 
-    def recommend(user: Id | None, liked: list[Id], disliked: list[Id], where: Where, k: int) -> tuple[str, Chosen]:
+    def recommend(
+        user: Id | None, liked: list[Id], disliked: list[Id], hidden: list[Id], where: Where, k: int
+    ) -> tuple[str, Chosen]:
         history = box.history(user, liked, disliked)
-        keep = box.eligible(history, where)
+        keep = box.eligible(history, where, hidden)
         if history.disliked.all():
             return "[]", Chosen()
         z, spread = (heard[:, 0] for heard in box.crowd.hear_closely([history]))

@@ -6,7 +6,9 @@ from typing import Any
 from duetto.errors import BadInput
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.language import Constraint, Understanding
-from duetto.tools.predicate import And, Compare, Not, Or, Predicate, from_json, to_json
+from duetto.tools.predicate import ORDER, And, Compare, Not, Or, Predicate, from_json, to_json
+
+SAID = {"lt": "under", "le": "up to", "gt": "over", "ge": "from"}
 
 
 def checked(meaning: Understanding, catalogue: Catalogue) -> tuple[Understanding, tuple[str, ...]]:
@@ -26,15 +28,55 @@ def in_force(kept: list[Any], meaning: Understanding) -> list[Any]:
     """The constraints after this turn's delta.
 
     A new one replaces an older one on the same columns, so that "under 60" after "under 30" means 60; exclusions add
-    up. Whatever is not named stays: "under 40" after "from brand X" keeps X.
+    up, and the two ends of a range stand beside each other unless nothing could lie between them. Whatever is not named
+    stays: "under 40" after "from brand X" keeps X.
     """
     if "*" in meaning.clear:
         kept = []
-    kept = [c for c in kept if not columns(from_json(c["where"])) & set(meaning.clear)]
+    kept = [c for c in kept if c["said"] not in meaning.clear and not columns(from_json(c["where"])) & set(meaning.clear)]
     for constraint in meaning.set:
         new = {"said": constraint.said, "where": to_json(constraint.predicate)}
-        kept = [c for c in kept if not _replaced(from_json(c["where"]), constraint.predicate)] + [new]
+        kept = [c for old in kept for c in _beside(old, constraint.predicate)] + [new]
     return kept
+
+
+def _beside(old: Any, new: Predicate) -> list[Any]:
+    """What is left of an older constraint beside a new one."""
+    was = from_json(old["where"])
+    if not _replaced(was, new):
+        return [old]
+    ends, others = _ends(new), _ends(was)
+    if ends is None or others is None or len(ends) != 1:
+        return []
+    (bound,) = ends
+    rest = [end for end in others if _upper(end) != _upper(bound) and _between(end, bound)]
+    if not rest:
+        return []
+    return (
+        [old]
+        if len(others) == 1
+        else [{"said": f"{rest[0].column} {SAID[rest[0].operator]} {rest[0].value}", "where": to_json(rest[0])}]
+    )
+
+
+def _ends(predicate: Predicate) -> list[Compare] | None:
+    """The ends of a range; None for what is no range."""
+    parts = predicate.parts if isinstance(predicate, And) else (predicate,)
+    ends = [part for part in parts if isinstance(part, Compare) and part.operator in ORDER]
+    return ends if ends and len(ends) == len(parts) else None
+
+
+def _upper(end: Compare) -> bool:
+    return end.operator in ("lt", "le")
+
+
+def _between(one: Compare, other: Compare) -> bool:
+    """Whether something may lie between a lower and an upper end."""
+    high, low = (one, other) if _upper(one) else (other, one)
+    try:
+        return bool(low.value < high.value)  # type: ignore[operator]
+    except TypeError:
+        return False
 
 
 def where(kept: list[Any]) -> dict[str, Any] | None:
@@ -54,4 +96,6 @@ def columns(predicate: Predicate) -> set[str]:
 
 def _replaced(old: Predicate, new: Predicate) -> bool:
     excluding = isinstance(old, Not) or isinstance(new, Not)
+    if Not(old) == new or old == Not(new):  # "only horror" after "no horror"
+        return True
     return old == new or (not excluding and columns(old) == columns(new))

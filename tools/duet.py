@@ -11,6 +11,8 @@ from duetto.tools.language_voice import PARTS_OF, TEXTS, Heard, LanguageVoice
 from duetto.tools.signals import Signals
 from duetto.tools.vector_store import Mask
 
+NONE = np.zeros(0, dtype=np.int64)
+
 
 def join(
     voice: LanguageVoice,
@@ -19,12 +21,13 @@ def join(
     history: History,
     asked: bool,
     signals: Signals | None = None,
+    extra: NDArray[np.int64] = NONE,
 ) -> tuple[NDArray[np.int64], Evidence]:
-    """The union of the candidates (rows, ascending) and their parts; a voice that is None or silent has no part.
+    """The union of the candidates and `extra` rows, ascending, and their parts; a voice that is None or silent has no part.
 
     With `signals` the evidence also holds what a learned ranker reads, where both voices know the history.
     """
-    rows = [np.zeros(0, dtype=np.int64)]
+    rows = [extra]
     rows += [heard.rows] if heard is not None else []
     rows += [chosen.rows] if chosen is not None else []
     union = np.unique(np.concatenate(rows))

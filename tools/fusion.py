@@ -24,6 +24,7 @@ ASKED = ("queries", "words")
 LEARNED = "learned"
 PARTS = {
     "queries": "language", "words": "language", "taste": "language",
+    "leaning": "language", "avoid": "language",
     **dict.fromkeys((*CROWD, "popularity", "agreement", LEARNED), "crowd"),
 }  # fmt: skip
 FEATURES = ("bias", "history", "agreement", "language_margin", "crowd_margin", "specificity", "balance")
@@ -165,6 +166,16 @@ def rank(evidence: Evidence, weights: Weights, limits: Limits, ranker: Ranker | 
         contributions["taste"] = echo
     total = np.sum(list(contributions.values()), axis=0) if contributions else np.zeros(0)
     return Ranked(np.argsort(-total, kind="stable"), total, contributions, shares)
+
+
+def leaned(ranked: Ranked, soft: dict[str, Array]) -> Ranked:
+    """With soft wishes (candidates,) added: in deviations of the candidates' scores, so that they weigh alike everywhere."""
+    if not soft or not len(ranked.scores):
+        return ranked
+    unit = float(ranked.scores.std()) or 1.0
+    added = {part: unit * values for part, values in soft.items()}
+    total = ranked.scores + np.sum(list(added.values()), axis=0)
+    return replace(ranked, order=np.argsort(-total, kind="stable"), scores=total, contributions=ranked.contributions | added)
 
 
 def with_learned(evidence: Evidence, ranker: Ranker) -> Evidence:

@@ -5,7 +5,14 @@ from typing import Literal
 
 from duetto.tools.predicate import Predicate
 
-Intent = Literal["recommend", "small_talk"]
+Intent = Literal[
+    "recommend", "refine", "feedback", "undo",  # a ranking answers these
+    "why_not",  # a ranking, for the place of one item
+    "about", "why", "compare", "facts", "profile",  # looked up
+    "start_over", "small_talk", "out_of_scope",  # answered at once
+]  # fmt: skip
+RANKED: tuple[Intent, ...] = ("recommend", "refine", "feedback", "undo", "why_not")
+LOOKED_UP: tuple[Intent, ...] = ("about", "why", "compare", "facts", "profile")
 REQUEST = "request"
 LIKE = "like "
 
@@ -46,11 +53,57 @@ class Constraint:
 
 
 @dataclass(frozen=True)
-class Understanding:
-    """A turn as understood. `wish` is what to search for; `set` and `clear` are the delta of constraints.
+class Leaning:
+    """A soft wish along a column: it weighs, and rules nothing out."""
 
-    `alike` are items named as examples ("like Alien"). `clear`
-    names columns whose constraints end ("*": all). `dropped` counts references that resolved to no item.
+    said: str
+    column: str
+    order: Literal["highest", "lowest"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One answer to a question: an item's row, or a filter."""
+
+    label: str
+    row: int | None = None
+    predicate: Predicate | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """Asked in place of a guess: which item is meant by a turn of this intent, or which of a column's values is wanted.
+
+    `role` says what the item is to the turn: what it is `about`, `alike` what is wanted, or feedback (`liked`, ...).
+    """
+
+    text: str
+    options: tuple[Option, ...]
+    intent: Intent = "recommend"
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What is asked of the whole catalogue: how many items a filter keeps, or which stand first along a column."""
+
+    said: str
+    where: Predicate | None = None
+    column: str | None = None
+    order: Literal["highest", "lowest"] = "highest"
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """A turn as understood.
+
+    `wish` is what to search for, `alike` are items named as examples ("like Alien"), `avoid` texts to keep away from,
+    `leanings` soft orders; `same_topic` says that they go on with what was wished before. Items `besides` which others are
+    wanted are left out of this turn. `set` and `clear` are the delta
+    of constraints: `clear` names columns whose constraints end, or a constraint by its words ("*": all); `standing` ones
+    hold in later conversations too. `unchecked` are hard wishes that no column can check. `items` are what the turn is
+    about; `notes` are said to the person. `queries` are search queries that came with it. `dropped` counts references that
+    resolved to no item.
     """
 
     intent: Intent = "recommend"
@@ -58,10 +111,34 @@ class Understanding:
     preferences: tuple[Preference, ...] = ()
     liked: tuple[int, ...] = ()
     disliked: tuple[int, ...] = ()
+    seen: tuple[int, ...] = ()
+    uninterested: tuple[int, ...] = ()
     alike: tuple[int, ...] = ()
+    besides: tuple[int, ...] = ()
     set: tuple[Constraint, ...] = ()
     clear: tuple[str, ...] = ()
+    standing: bool = False
+    avoid: tuple[str, ...] = ()
+    leanings: tuple[Leaning, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    same_topic: bool = False
+    items: tuple[int, ...] = ()
+    fact: Fact | None = None
+    question: Question | None = None
+    notes: tuple[str, ...] = ()
+    queries: tuple[SearchQuery, ...] = ()
+    language: str = "English"
     dropped: int = 0
+
+    @property
+    def opinions(self) -> bool:
+        """Whether something was said of items that changes what is recommended."""
+        return bool(self.liked or self.disliked or self.seen or self.uninterested)
+
+    @property
+    def wishes(self) -> bool:
+        """Whether something new is wanted."""
+        return bool(self.wish or self.alike or self.avoid or self.leanings or self.set or self.clear)
 
 
 @dataclass(frozen=True)

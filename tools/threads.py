@@ -1,18 +1,21 @@
-"""Conversations in one SQLite file, for sync and async callers alike.
+"""Conversations, and what is known of people across them, in one SQLite file, for sync and async callers alike.
 
-SqliteSaver has no async methods and AsyncSqliteSaver refuses sync calls from its own thread; this one saver serves
-both, its async methods by handing the sync ones to a thread.
+LangGraph's SqliteSaver and SqliteStore have no async methods and their async twins refuse sync calls from their own
+thread; these serve both, the async methods by handing the sync ones to a thread.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.store.base import Op, Result
+from langgraph.store.sqlite import SqliteStore
 
 from duetto.errors import BadInput, NotReady
 
@@ -21,17 +24,9 @@ class EitherSqliteSaver(SqliteSaver):
     @classmethod
     def open(cls, path: Path) -> Self:
         """Raises NotReady when the file cannot be opened or is no SQLite file."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            saver = cls(connection)
+        with _opening(path):
+            saver = cls(_connected(path))
             saver.setup()
-        except (OSError, sqlite3.Error) as error:
-            raise NotReady(
-                f"could not open the conversations in {path}: {error}; set DUETTO_DATA to a folder that can be written"
-            ) from error
         return saver
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -73,3 +68,37 @@ class EitherSqliteSaver(SqliteSaver):
 
     async def adelete_thread(self, thread_id: str) -> None:
         await asyncio.to_thread(self.delete_thread, thread_id)
+
+
+class EitherSqliteStore(SqliteStore):
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Raises NotReady when the file cannot be opened or is no SQLite file."""
+        with _opening(path):
+            store = cls(_connected(path, isolation_level=None))
+            store.setup()
+        return store
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        return await asyncio.to_thread(self.batch, list(ops))
+
+    def close(self) -> None:
+        self.conn.close()
+
+
+def _connected(path: Path, **how: Any) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection: sqlite3.Connection = sqlite3.connect(path, check_same_thread=False, timeout=30, **how)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    return connection
+
+
+@contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise NotReady(
+            f"could not open the conversations in {path}: {error}; set DUETTO_DATA to a folder that can be written"
+        ) from error

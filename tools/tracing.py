@@ -31,7 +31,7 @@ from duetto.tools.journal import Pseudonyms
 log = logging.getLogger("duetto")
 DEPTH, LENGTH = 6, 200
 HIDDEN = "(hidden)"
-NAMES = {"user", "thread", "thread_id"}  # of people, or what may be named after them
+NAMES = {"user", "person", "thread", "thread_id"}  # of people, or what may be named after them
 CONNECT_MS, READ_MS = 1_000, 4_000
 EXIT_SECONDS = 1.5
 _open: dict[bool, Client] = {}

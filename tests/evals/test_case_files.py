@@ -193,7 +193,7 @@ def test_the_state_is_that_of_the_first_turn_that_failed(runner: Runner) -> None
     assert (found.turns, len(found.wrong)) == (2, 1)
     assert found.wrong[0].startswith("turn 2: ")
     assert found.state.keys() == SHOWN
-    assert (found.state["user"], found.state["message"], found.state["intent"]) == ("p042", "no horror please", "recommend")
+    assert (found.state["user"], found.state["message"], found.state["intent"]) == ("p042", "no horror please", "refine")
     assert found.state["constraints"][0]["where"] == LATE
     assert [item["rank"] for item in found.state["recommended"]] == list(range(1, 11))
     assert json.loads(json.dumps(asdict(found))) == asdict(found)

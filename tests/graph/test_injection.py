@@ -152,7 +152,7 @@ def test_all_that_people_and_items_say_is_inside_the_json_of_the_user_part(poiso
     for user in ("u0", "u7", None):  # item 7 is in the history of u0, and a candidate for the others
         answered(graph_over(poisoned, embedder=Words(1), model=model), {"user": user, "message": f"a post boat. {ORDER}"})
     systems = {
-        "ExtractAnswer": prompts.render("extract_preferences", least="3", most="5", turn="").system,
+        "ExtractAnswer": prompts.render("extract_preferences", least="3", most="5", queries="6", turn="").system,
         "QueriesAnswer": prompts.render("write_queries", most="6", turn="").system,
         "ExplainAnswer": prompts.render("explain_item", turn="").system,
     }

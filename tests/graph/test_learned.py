@@ -113,7 +113,7 @@ def test_a_stranger_is_served_without_the_ranker(era_path: Path) -> None:
 def test_a_filter_that_keeps_nothing_finds_nothing_and_is_no_failure(era_path: Path) -> None:
     answer = served(era_path, {"user": "p001", "message": "a western from 1850"})
     assert (answer.recommendations, answer.degraded) == ([], [])
-    assert answer.reply.startswith("I found nothing in the catalogue (from 1850)")
+    assert answer.reply.startswith("Nothing in the whole catalogue is within your limits (from 1850).")
 
 
 def test_where_the_ranker_cannot_run_every_turn_says_so_and_the_weights_rank(

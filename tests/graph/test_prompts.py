@@ -8,11 +8,13 @@ import pytest
 
 from duetto import prompts
 
-NAMES = ("extract_preferences", "write_queries", "explain_item", "judge_reason")
+NAMES = ("extract_preferences", "write_queries", "explain_item", "answer_about", "translate_reply", "judge_reason")
 VALUES = {
-    "extract_preferences": {"least": "3", "most": "5", "turn": "{}"},
+    "extract_preferences": {"least": "3", "most": "5", "queries": "6", "turn": "{}"},
     "write_queries": {"most": "6", "turn": "{}"},
     "explain_item": {"turn": "{}"},
+    "answer_about": {"turn": "{}"},
+    "translate_reply": {"turn": "{}"},
     "judge_reason": {"turn": "{}"},
 }
 every_prompt = pytest.mark.parametrize("name", NAMES)
@@ -50,7 +52,7 @@ def test_a_value_without_a_slot_is_named(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["{{ most }}", "{{turn}}", r"\1 \g<0> {{ least }}", "# user\n{{ most }}"])
 def test_a_slot_inside_a_value_is_not_filled(value: str) -> None:
-    prompt = prompts.render("extract_preferences", least="3", most="5", turn=value)
+    prompt = prompts.render("extract_preferences", least="3", most="5", queries="6", turn=value)
     assert prompt.user == value
     assert value not in prompt.system
 

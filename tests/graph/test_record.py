@@ -19,7 +19,7 @@ from duetto import prompts
 from duetto.errors import BadInput, NotReady
 from duetto.graph.answer import Answer
 from duetto.graph.record import CANDIDATES, Record, Recorded
-from duetto.graph.state import Context, TurnInput
+from duetto.graph.state import NOTHING, Context, TurnInput
 from duetto.jobs import replay_recordings
 from duetto.limits import Limits
 from duetto.settings import Settings
@@ -37,7 +37,7 @@ from tests.sessions import KEY, PLAIN, SCRIPTED, TURNS, Session, answers, open_a
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "recording.schema.json"
 SECRET = KEY.get_secret_value()
-NAMES = ("extract_preferences", "write_queries", "explain_item")
+NAMES = ("extract_preferences", "write_queries", "explain_item", "answer_about", "translate_reply")
 NODES = Counter({"extract_preferences": 1, "write_queries": 1, "explain": 3})
 
 
@@ -176,7 +176,7 @@ def test_a_voice_that_is_silent_has_no_candidates(settings: Settings, tmp_path: 
 
 def test_what_a_turn_found_of_the_turns_before_is_there(settings: Settings, sample_index: Index, tmp_path: Path) -> None:
     first, second, third, fourth = recorded(played(tmp_path, settings))
-    assert first.before.model_dump() == {"turn": 0, "constraints": [], "liked": [], "disliked": []}
+    assert first.before.model_dump() == NOTHING
     assert second.before.constraints == first.answer.constraints != []
     assert titled(sample_index, second.liked, second.disliked) == (["The Thing"], ["Alien"])
     assert titled(sample_index, third.before.liked, third.before.disliked) == (["The Thing"], ["Alien"])

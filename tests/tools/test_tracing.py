@@ -313,7 +313,7 @@ def test_tags_tell_the_intent_what_was_missed_and_what_the_caller_gave(on: Told)
     assert [set(root["tags"]) for root in on.roots] == [
         {"duetto", "recommend"},
         {"duetto", "recommend"},
-        {"mine", "duetto", "recommend"},
+        {"mine", "duetto", "refine"},
         {"duetto", "small_talk"},
         {"duetto", "recommend", "degraded"},
         {"duetto", "recommend"},

@@ -1,6 +1,7 @@
 """The words and shapes of English that the plain reader knows, as patterns."""
 
 import re
+from typing import Literal
 
 from duetto.tools.predicate import Operator
 
@@ -38,8 +39,8 @@ CLEAR_ALL = re.compile(r"\b(?:start over|forget everything|clear (?:all|everythi
 CLEAR = re.compile(r"\b(?:forget|drop|ignore|remove|never mind|any)\s+(?:about\s+)?(?:the\s+)?(?P<what>\w+)", re.IGNORECASE)
 NOT = r"(?P<no>\b(?:no|not|nothing|without|avoid)\s+(?:(?:any|anything|films?|movies?|books?|items?|things?|products?)\s+)*)?"
 DECADE = re.compile(
-    NOT
-    + r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]|20))?(?P<tens>[0-9])0'?s\b",
+    NOT + r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]"
+    r"|20))?(?P<tens>[0-9])0'?s\b",
     re.IGNORECASE,
 )
 NUMBER = r"(?P<currency>[$€£])?\s?(?P<n>\d+(?:\.\d+)?)\s?(?P<unit>[a-z$€£]+)?"
@@ -62,9 +63,39 @@ OPERATORS: dict[str, Operator] = {
 OPPOSITE: dict[Operator, Operator] = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt", "eq": "ne"}
 TIME_ONLY = {"before", "older than", "until", "after", "newer than", "since", "from"}
 LENGTHS = ("minutes", "runtime", "duration", "length")
-LOOSE_ENDS = re.compile(r"^(?:(?:and|but|or|then|an?)\b\W*)+|(?:\W*\b(?:and|but|or|that|which|is|are))+$", re.IGNORECASE)
+LOOSE_ENDS = re.compile(
+    r"^(?:(?:and|but|or|then|an?|ok|okay|well|hmm+|so|actually|yes|yeah|oh)\b\W*)+"
+    r"|(?:\W*\b(?:and|but|or|that|which|is|are|then|instead|though|too))+$",
+    re.IGNORECASE,
+)
 MONEY = ("$", "€", "£", "dollars", "euros", "pounds", "usd", "eur", "bucks")
 TIMES = ("hour", "hours", "h", "minute", "minutes", "min", "mins")
 SYNONYMS = (("science fiction", "sci-fi", "sci fi", "scifi"), ("animation", "animated"))
-TITLE_LIKENESS = 88.0
 MOST_VALUES = 20_000
+
+# Orders along a column.
+EXTREMES: dict[tuple[str, Literal["highest", "lowest"]], tuple[str, ...]] = {
+    ("time", "highest"): ("newest", "newer", "latest", "most recent", "more recent", "recent", "more modern", "more current"),
+    ("time", "lowest"): ("oldest", "older", "earliest", "earlier"),
+    ("price", "lowest"): ("cheapest", "cheaper", "least expensive", "less expensive", "lowest price", "lower price"),
+    ("price", "highest"): ("most expensive", "more expensive", "priciest", "pricier", "dearest", "highest price"),
+    ("length", "highest"): ("longest", "longer"),
+    ("length", "lowest"): ("shortest", "shorter"),
+    ("rating", "highest"): ("best rated", "highest rated", "better rated", "top rated"),
+    ("rating", "lowest"): ("worst rated", "lowest rated"),
+}
+ENDS: dict[str, Literal["highest", "lowest"]] = {
+    **dict.fromkeys(("highest", "higher", "most", "more", "largest", "greatest", "biggest"), "highest"),
+    **dict.fromkeys(("lowest", "lower", "least", "fewest", "less", "smallest"), "lowest"),
+}
+ABOUT = {
+    "year": ("year", "date", "decade", "era", "age"),
+    "price": ("price", "budget", "cost", "money"),
+    "length": ("length", "runtime", "duration", "time"),
+}
+ORDERED = "|".join(sorted((re.escape(word) for words in EXTREMES.values() for word in words), key=len, reverse=True))
+LEANING = re.compile(
+    r"\b(?:(?:a\s+bit|a\s+little|much|even|rather|preferably|ideally|the|sort(?:ed)? by)\s+)*(?P<word>" + ORDERED + r")"
+    r"(?:\s+(?:first|ones?|please))?\b(?!\s+than\s+[$€£]?\d)",
+    re.IGNORECASE,
+)

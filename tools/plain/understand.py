@@ -1,33 +1,23 @@
-"""A turn read without a language model: English, by a small grammar of ranges, exclusions, titles and likes."""
+"""A turn read without a language model: English, by a small grammar of what people say to a recommender."""
 
 import re
-import unicodedata
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-
-from rapidfuzz import fuzz, process
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+from typing import Any
 
 from duetto.tools.catalogue import Catalogue
-from duetto.tools.language import Constraint, Understanding
-from duetto.tools.plain import grammar
-from duetto.tools.predicate import And, Compare, Not, Predicate, parts_of
+from duetto.tools.conversation import NEW, Conversation
+from duetto.tools.language import Constraint, Intent, Leaning, Option, Question, Understanding
+from duetto.tools.plain import grammar, kinds, pointing
+from duetto.tools.plain.asked import Asked
+from duetto.tools.plain.columns import Columns
+from duetto.tools.plain.filters import Filters, Limited
+from duetto.tools.plain.references import References, Referent
+from duetto.tools.plain.titles import Titles
+from duetto.tools.predicate import Compare, Operator
 
-
-@dataclass(frozen=True)
-class _Measure:
-    """What a number in a message measures; `unit` tells whether the word behind it belongs to it."""
-
-    column: str
-    scale: float = 1.0
-    unit: bool = False
-
-    def said(self, match: re.Match[str]) -> str:
-        return match.group(0).strip() if self.unit else match.group(0)[: match.end("n") - match.start()].strip()
-
-    def rest(self, match: re.Match[str]) -> str:
-        return " " if self.unit else f" {match['unit'] or ''}"
+OPINIONS = ("liked", "disliked", "seen", "uninterested")
 
 
 @dataclass(frozen=True)
@@ -38,223 +28,209 @@ class PlainReader:
 
     def warm(self) -> "PlainReader":
         """Computes what the first turn would otherwise wait for."""
-        _ = self._by_title, self._most_joints, self._known
+        self.titles.warm()
+        _ = self.columns.values
         return self
 
-    def read(self, message: str) -> Understanding:
-        if not message or grammar.SMALL_TALK.fullmatch(message):
-            return Understanding(intent="small_talk" if message else "recommend")
-        text, clear = self._cleared(message.replace("’", "'"))
-        text, liked, disliked = self._affects(text)
-        text, alike = self._alike(text)
-        found: list[Constraint] = []
-        text = self._ranges(text, found)
-        text = self._values(text, grammar.EXCLUDED, found, Not, keep_unknown=False)
-        text = self._values(text, grammar.ONLY, found, lambda p: p, keep_unknown=True)
-        wish = re.sub(r"\s+", " ", grammar.FILLER.sub(" ", text)).strip(" ,.;:!?-")
-        wish = grammar.LOOSE_ENDS.sub("", wish).strip(" ,.;:!?-")
-        return Understanding(
-            wish=wish if re.search(r"\w", wish) else "", liked=tuple(liked), disliked=tuple(disliked),
-            alike=tuple(alike), set=tuple(found), clear=clear,
-        )  # fmt: skip
+    @cached_property
+    def titles(self) -> Titles:
+        return Titles(self.catalogue)
 
-    # likes, dislikes and examples
+    @cached_property
+    def columns(self) -> Columns:
+        return Columns(self.catalogue)
+
+    @cached_property
+    def references(self) -> References:
+        return References(self.catalogue, self.titles, self.columns)
+
+    @cached_property
+    def _filters(self) -> Filters:
+        return Filters(self.columns)
+
+    @cached_property
+    def _asked(self) -> Asked:
+        return Asked(self.catalogue, self.titles, self.columns, self.references, self._filters)
 
     def title(self, text: str) -> int | None:
         """The row of the one title this text names, letter case, articles and small typos aside."""
-        wanted = _plain_title(text)
-        if len(wanted) < 2:
-            return None
-        exact = self._by_title.get(wanted)
-        if exact is not None or len(wanted) < 5:
-            return exact
-        best = process.extractOne(wanted, list(self._by_title), scorer=fuzz.ratio, score_cutoff=grammar.TITLE_LIKENESS)
-        return self._by_title[best[0]] if best else None
+        return self.titles.find(text)
 
-    @cached_property
-    def _by_title(self) -> dict[str, int]:
-        return {_plain_title(title): row for row, title in reversed(list(enumerate(self.catalogue.titles)))}
+    def ask(self, referent: Referent, intent: Intent) -> Question:
+        """Which of several items is meant."""
+        return self._asked.ask(referent, intent, "")
 
-    def _titles(self, text: str) -> tuple[list[int], str]:
-        """Rows of the titles a clause begins with, and what is left of the clause."""
-        rows: list[int] = []
-        joint, left = "", text
-        while (first := self._first_title(left)) is not None:
-            row, rest = first
-            rows.append(row)
-            more = grammar.MORE.match(rest)
-            if more is None:
-                return rows, rest
-            joint, left = more["joint"], more["left"]
-        return rows, joint + left
+    def read(self, message: str, said: Conversation = NEW) -> Understanding:
+        text = message.replace("’", "'").strip()
+        if not text:
+            return Understanding()
+        if said.question is not None and (answer := self._answer(text, said, said.question)) is not None:
+            return answer
+        if grammar.SMALL_TALK.fullmatch(text):
+            return Understanding("small_talk")
+        if said.lists and kinds.UNDO.fullmatch(text):
+            return Understanding("undo", same_topic=True)
+        if said.lists and kinds.MORE_PLEASE.fullmatch(text):
+            return Understanding("refine", besides=said.shown(), same_topic=True)
+        asked = self._asked.read(text, said)
+        return asked if asked is not None else self._statement(text, said)
 
-    def _first_title(self, text: str) -> tuple[int, str] | None:
-        """The row of the longest title that the text begins with, and the text behind it."""
-        pieces = grammar.JOINT.split(text, maxsplit=self._most_joints + 1)[: 2 * self._most_joints + 1]
-        for end in range(len(pieces), 0, -2):
-            named = "".join(pieces[:end])
-            if (row := self.title(named)) is not None:
-                return row, text[len(named) :]
-        return None
+    # answers to a question
 
-    @cached_property
-    def _most_joints(self) -> int:
-        """No title has more of what may also stand between two titles."""
-        return max((len(grammar.JOINT.findall(title)) for title in self.catalogue.titles), default=0)
+    def _answer(self, text: str, said: Conversation, question: Question) -> Understanding | None:
+        """None where the message does not answer the question."""
+        if kinds.UNDECIDED.fullmatch(text):
+            return Understanding(same_topic=True)
+        rows = tuple(option.row for option in question.options if option.row is not None)
+        if not rows:
+            words = re.findall(r"[\w'&-]+", text.lower())
+            for start in range(len(words)):
+                known = self.columns.value(words[start:])
+                for option in question.options:
+                    if option.predicate is not None and known and option.predicate == Compare(known[1][0], "eq", known[1][1]):
+                        return self._chosen(option, text, said)
+            named = [option for option in question.options if option.label.lower() in text.lower()]
+            place = re.fullmatch(r"\W*(?:the\s+)?(\w+)(?:\s+one)?\W*", text)
+            number = place and (pointing.ORDINALS.get(place[1].lower()) or (int(place[1]) if place[1].isdecimal() else 0))
+            if not named and number and number <= len(question.options):
+                named = [question.options[number - 1]]
+            return self._chosen(named[0], text, said) if named else None
+        offered = Conversation(lists=(rows,))
+        found = self.references.first(
+            re.sub(r"^\W*(?:i mean|i meant|it's|the one called|yes)\b\W*", "", text), offered, title=True
+        )
+        if found is None or found[0].among or not set(found[0].rows) <= set(rows):
+            titled = self.titles.among(text.strip(" .!?"), rows)
+            found = (Referent(text, tuple(titled)), "") if len(titled) == 1 else None
+        return None if found is None else self._about(question.intent, question.role, found[0].rows)
 
-    def _affects(self, text: str) -> tuple[str, list[int], list[int]]:
-        liked: list[int] = []
-        disliked: list[int] = []
-        start = 0
-        while (match := grammar.AFFECT.search(text, start)) is not None:
-            rows, rest = self._titles(match["what"])
-            start = match.start() if rows else match.start("what")
-            if rows:
-                (disliked if match["bad"] else liked).extend(rows)
-                text = f"{text[:start]} {rest}{text[match.end() :]}"
-        return text, liked, disliked
+    def _chosen(self, option: Option, text: str, said: Conversation) -> Understanding:
+        assert option.predicate is not None
+        limits = Limited()
+        self._filters.read(text, said, limits)
+        others = tuple(c for c in limits.set if c.predicate != option.predicate)
+        return Understanding(set=(Constraint(option.label, option.predicate), *others), same_topic=True)
 
-    def _alike(self, text: str) -> tuple[str, list[int]]:
-        alike: list[int] = []
+    def _about(self, intent: Intent, role: str, rows: tuple[int, ...]) -> Understanding:
+        if role in OPINIONS:
+            opinion: dict[str, Any] = {role: rows}
+            return Understanding("feedback", same_topic=True, **opinion)
+        if role == "alike":
+            return Understanding("refine", alike=rows)
+        return Understanding(intent, items=rows)
+
+    # wishes and opinions
+
+    def _statement(self, text: str, said: Conversation) -> Understanding:
+        started_over = kinds.START_OVER.search(text) is not None
+        if started_over:
+            said = NEW
+        joined = kinds.ALSO.match(text) is not None and bool(said.lists)
+        text = kinds.IDIOMS.sub(" ", text)
+        opinions: dict[str, list[Referent]] = {}
+        text = self._opinions(text, said, opinions)
+        text, alike = self._alike(text, said)
+        limits = Limited()
+        text = self._than(text, said, limits)
+        standing = kinds.FOR_GOOD.search(text) is not None
+        text = self._filters.read(text, said, limits)
+        if not limits.set:
+            standing = False
+        elif standing:
+            text = kinds.FOR_GOOD.sub(" ", text)
+        wish = _searchable(text)
+        rows = {kind: _rows(referents) for kind, referents in opinions.items()}
+        given = [*opinions.items(), ("alike", alike)]
+        questions = [self._asked.ask(r, "feedback", kind) for kind, found in given for r in found if r.among]
+        notes = [note for _, found in given for r in found if not r.rows and (note := _unknown(r, said))]
+        examples = _rows(alike)
+        set_, leanings = self._relative(limits, examples)
+        wanted = bool(wish or examples or set_ or limits.clear or leanings or limits.avoid)
+        changed = bool(set_ or limits.clear or leanings or limits.avoid)
+        same = bool(said.lists) and not wish and not examples and (changed or any(rows.values()))
+        intent: Intent = "recommend"
+        if started_over and not wanted:
+            intent = "start_over"
+        elif any(rows.values()) and not wanted:
+            intent = "feedback"
+        elif said.lists and (same or joined or any(r.shown for r in alike)):
+            intent = "refine"
+        return Understanding(
+            intent, wish=wish, alike=examples, besides=examples, set=set_, clear=tuple(dict.fromkeys(limits.clear)),
+            standing=standing, avoid=tuple(limits.avoid), leanings=leanings, unchecked=tuple(limits.unchecked),
+            same_topic=same or joined or intent == "feedback", question=next(iter(questions), None), notes=tuple(notes),
+            **rows,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def _opinions(self, text: str, said: Conversation, found: dict[str, list[Referent]]) -> str:
+        """What is left of the text; what was said of items is added to `found`, by kind."""
+        for pattern, kind in ((kinds.SEEN, "seen"), (grammar.AFFECT, ""), (kinds.UNINTERESTED, "uninterested"),
+                              (kinds.NOT_FOR_ME, "uninterested")):  # fmt: skip
+            start = 0
+            while (match := pattern.search(text, start)) is not None:
+                referents, rest = self.references.several(match["what"], said)
+                start = match.start() if referents else max(match.start("what"), match.start() + 1)
+                if referents:
+                    found.setdefault(kind or ("disliked" if match["bad"] else "liked"), []).extend(referents)
+                    text = f"{text[: match.start()]} {rest}{text[match.end() :]}"
+        return text
+
+    def _alike(self, text: str, said: Conversation) -> tuple[str, list[Referent]]:
+        found: list[Referent] = []
         for match in list(grammar.ALIKE.finditer(text)):
-            rows, rest = self._titles(match["what"])
-            if rows:
-                alike.extend(rows)
-                text = text.replace(match.group(0), " " + rest, 1)
-        return text, alike
+            referents, rest = self.references.several(match["what"], said)
+            if referents:
+                found.extend(referents)
+                lead = re.sub(r"\b(?:more|some|another|something|anything|one|ones)\s*$", "", text[: match.start()])
+                text = f"{lead} {rest}{text[match.end() :]}"
+                break
+        return text, found
 
-    # constraints
-
-    def _cleared(self, text: str) -> tuple[str, tuple[str, ...]]:
-        if grammar.CLEAR_ALL.search(text):
-            return grammar.CLEAR_ALL.sub(" ", text), ("*",)
-        cleared: list[str] = []
+    def _than(self, text: str, said: Conversation, limits: Limited) -> str:
+        """ "shorter than the second one", as a limit."""
 
         def note(match: re.Match[str]) -> str:
-            column = next((c for c in self.catalogue.kinds if _singular(c) == _singular(match["what"])), None)
-            if column is None:
+            wanted, found = self.columns.extreme(match["word"]), self.references.first(match["what"], said)
+            if wanted is None or found is None or len(found[0].rows) != 1:
                 return match.group(0)
-            cleared.append(column)
-            return " "
+            limit = self._compared(match["word"], *wanted, found[0].rows[0])
+            limits.set += [limit] if limit is not None else []
+            return f" {found[1]}" if limit is not None else match.group(0)
 
-        return grammar.CLEAR.sub(note, text), tuple(cleared)
+        return kinds.THAN.sub(note, text)
 
-    def _ranges(self, text: str, found: list[Constraint]) -> str:
-        def decade(match: re.Match[str]) -> str:
-            column = self._year
-            if column is None or (match["century"] is None and match["tens"] == "0"):
-                return match.group(0)
-            start = int((match["century"] or "19") + match["tens"] + "0")
-            span = And((Compare(column, "ge", start), Compare(column, "lt", start + 10)))
-            found.append(Constraint(match.group(0).strip(), Not(span) if match["no"] else span))
-            return " "
+    def _relative(self, limits: Limited, examples: tuple[int, ...]) -> tuple[tuple[Constraint, ...], tuple[Leaning, ...]]:
+        """ "like Alien but shorter" is a limit, by what Alien has; without an example "shorter" is a leaning."""
+        if len(examples) != 1:
+            return tuple(limits.set), tuple(limits.leanings)
+        made = [(one, self._compared(one.said, one.column, one.order, examples[0])) for one in limits.leanings]
+        hard = [constraint for _, constraint in made if constraint is not None]
+        return (*limits.set, *hard), tuple(leaning for leaning, constraint in made if constraint is None)
 
-        def between(match: re.Match[str]) -> str:
-            low, high = float(match["low"]), float(match["n"])
-            measure = self._measured(match, low)
-            if measure is None:
-                return match.group(0)
-            span = And(
-                (
-                    Compare(measure.column, "ge", _whole(low * measure.scale)),
-                    Compare(measure.column, "le", _whole(high * measure.scale)),
-                )
-            )
-            found.append(Constraint(measure.said(match), Not(span) if match["no"] else span))
-            return measure.rest(match)
-
-        def bound(match: re.Match[str]) -> str:
-            measure = self._measured(match, float(match["n"]))
-            how = match["how"].lower()
-            if measure is None or (how in grammar.TIME_ONLY and measure.column != self._year):
-                return match.group(0)
-            value = _whole(float(match["n"]) * measure.scale)
-            operator = grammar.OPPOSITE[grammar.OPERATORS[how]] if match["no"] else grammar.OPERATORS[how]
-            found.append(Constraint(measure.said(match), Compare(measure.column, operator, value)))
-            return measure.rest(match)
-
-        return grammar.BOUND.sub(bound, grammar.BETWEEN.sub(between, grammar.DECADE.sub(decade, text)))
-
-    @cached_property
-    def _year(self) -> str | None:
-        return next(iter(self.catalogue.columns("year")), None)
-
-    def _measured(self, match: re.Match[str], value: float) -> "_Measure | None":
-        """The column that a number with its unit is about, and what the unit is worth in it."""
-        columns = self.catalogue.columns("number", "year")
-        unit = (match["unit"] or "").lower()
-        price = next((c for c in columns if "price" in c.lower()), None)
-        if named := next((c for c in columns if unit and _singular(c) == _singular(unit)), None):
-            return _Measure(named, unit=True)
-        if match["currency"] or unit in grammar.MONEY:
-            return _Measure(price, unit=unit in grammar.MONEY) if price else None
-        if unit in grammar.TIMES:
-            length = next((c for c in columns if c.lower() in grammar.LENGTHS), None)
-            return _Measure(length, 60.0 if unit[0] == "h" else 1.0, unit=True) if length else None
-        if 1000 <= value < 3000 and value.is_integer():
-            return _Measure(self._year) if self._year else None
-        timely = (match.groupdict().get("how") or "").lower() in grammar.TIME_ONLY
-        bare = not unit or unit in ENGLISH_STOP_WORDS or unit == "please"  # "over 4 stars" is no price
-        return _Measure(price) if price and bare and not timely else None
-
-    def _values(
-        self, text: str, pattern: re.Pattern[str], found: list[Constraint],
-        build: Callable[[Predicate], Predicate], keep_unknown: bool,
-    ) -> str:  # fmt: skip
-        def note(match: re.Match[str]) -> str:
-            lead, words = match.group(0)[: match.start("what") - match.start()], match["what"].split()
-            while (first := self._first_value(words)) is not None:
-                end, (column, value) = first
-                found.append(Constraint(lead + " ".join(words[:end]), build(Compare(column, "eq", value))))
-                words = words[end:]
-                if build is not Not or words[:1] not in (["and"], ["or"], ["nor"]) or self._first_value(words[1:]) is None:
-                    return " " + " ".join(words)
-                words = words[1:]
-            return match.group(0) if keep_unknown else " "
-
-        return pattern.sub(note, text)
-
-    def _first_value(self, words: list[str]) -> tuple[int, tuple[str, str]] | None:
-        """How many words the longest known value at the beginning has, and its column and value."""
-        for end in range(len(words), 0, -1):
-            if (known := self._known.get(_singular(" ".join(words[:end])))) is not None:
-                return end, known
-        return None
-
-    @cached_property
-    def _known(self) -> dict[str, tuple[str, str]]:
-        """Category values by their singular lower-case form; the column with fewer values wins a clash."""
-        values: dict[str, tuple[str, str]] = {}
-        by_size = []
-        for column in self.catalogue.columns("category"):
-            parts = self.catalogue.table.select(parts_of(column).alias("v"))["v"].explode().drop_nulls().unique()
-            by_size.append((len(parts), column, parts.to_list()))
-        for size, column, names in sorted(by_size):
-            for value in sorted(names) if size <= grammar.MOST_VALUES else []:
-                values.setdefault(_singular(value), (column, value))
-        for group in grammar.SYNONYMS:
-            if (known := next((values[name] for name in group if name in values), None)) is not None:
-                for name in group:
-                    values.setdefault(name, known)
-        return values
+    def _compared(self, word: str, column: str, order: str, row: int) -> Constraint | None:
+        value = self.catalogue.table[column][row]
+        comparative = word.split()[0] in ("more", "less", "lower", "higher") or word.endswith("er")
+        if value is None or not comparative or not isinstance(value, int | float):
+            return None
+        operator: Operator = "gt" if order == "highest" else "lt"
+        return Constraint(f"{word} than {self.catalogue.titles[row]}", Compare(column, operator, value))
 
 
-def _plain_title(title: str) -> str:
-    """Lower case, without accents, punctuation and a leading or trailing article."""
-    words = re.sub(r"[^\w\s]", "", unicodedata.normalize("NFKD", title).casefold()).split()
-    if len(words) > 1 and words[0] in ("the", "a", "an"):
-        words = words[1:]
-    elif len(words) > 1 and words[-1] in ("the", "a", "an"):
-        words = words[:-1]
-    return " ".join(words)
+def _unknown(referent: Referent, said: Conversation) -> str:
+    phrase = referent.phrase.strip()
+    if referent.among:
+        return ""
+    if not said.lists:
+        return f"I have not shown you anything yet, so I do not know what “{phrase}” is."
+    return f"I have not shown you “{phrase}”; the last list had {len(said.last)} items."
 
 
-def _singular(text: str) -> str:
-    text = text.lower().strip()
-    if text.endswith("ies") and len(text) > 5:
-        return text[:-3] + "y"
-    return text[:-1] if text.endswith("s") and not text.endswith("ss") else text
+def _rows(referents: Iterable[Referent]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(row for referent in referents for row in referent.rows))
 
 
-def _whole(value: float) -> int | float:
-    return int(value) if value.is_integer() else value
+def _searchable(text: str) -> str:
+    """What is left to search for when everything understood and every filler is gone."""
+    wish = re.sub(r"\s+", " ", grammar.FILLER.sub(" ", text)).strip(" ,.;:!?-")
+    wish = grammar.LOOSE_ENDS.sub("", wish).strip(" ,.;:!?-")
+    return wish if re.search(r"\w", wish) else ""

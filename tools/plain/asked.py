@@ -1,0 +1,177 @@
+"""What a turn asks about: items, reasons, comparisons, facts of the catalogue, the person's own profile."""
+
+import re
+from dataclasses import dataclass
+
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+from duetto.tools.catalogue import Catalogue
+from duetto.tools.conversation import NEW, Conversation
+from duetto.tools.language import Fact, Intent, Option, Question, Understanding
+from duetto.tools.plain import kinds, pointing
+from duetto.tools.plain.columns import Columns, singular
+from duetto.tools.plain.filters import Filters, Limited
+from duetto.tools.plain.references import References, Referent
+from duetto.tools.plain.titles import Titles
+from duetto.tools.predicate import And, Compare, Or, Predicate
+
+LONGEST = 300  # characters of a question
+
+
+@dataclass(frozen=True)
+class Asked:
+    catalogue: Catalogue
+    titles: Titles
+    columns: Columns
+    references: References
+    filters: Filters
+
+    def read(self, text: str, said: Conversation) -> Understanding | None:
+        """None where the text asks for none of these."""
+        if len(text) > LONGEST:
+            return None
+        if kinds.PROFILE.search(text):
+            return Understanding("profile")
+        for found in (self._why_not, self._why, self._compare, self._extreme, self._count, self._about):
+            if (understood := found(text, said)) is not None:
+                return understood
+        return Understanding("out_of_scope") if kinds.OUT_OF_SCOPE.search(text) else None
+
+    # items
+
+    def _why_not(self, text: str, said: Conversation) -> Understanding | None:
+        match = kinds.WHY_NOT.search(text)
+        referent = match and self._item(match["what"], said)
+        return self._on("why_not", referent, said) if referent else None
+
+    def _why(self, text: str, said: Conversation) -> Understanding | None:
+        match = kinds.WHY.search(text)
+        if match is None or kinds.WHY_NOT.search(text) or not said.lists:
+            return None
+        what = (match["what"] or "").strip()
+        if not what or what.lower() in ("that", "these", "those", "them", "this list", "the list"):
+            return Understanding("why", items=said.focus[:1] if len(said.focus) == 1 else said.last[:3])
+        referent = self._item(what, said)
+        return self._on("why", referent, said) if referent else None
+
+    def _compare(self, text: str, said: Conversation) -> Understanding | None:
+        match = kinds.COMPARE.search(text)
+        if match is None:
+            return None
+        if match["all"]:
+            found = self.references.first(match["all"], said)
+            return Understanding("compare", items=found[0].rows[:4]) if found and found[0].rows else None
+        named = [match[name] for name in ("one", "two", "three", "four", "five", "six") if match[name]]
+        referents = [self._item(re.sub(r"^(?:between|both)\s+", "", name), said) for name in named]
+        known = [r for r in referents if r is not None]
+        if len(known) < 2:
+            return None
+        if unclear := next((r for r in known if r.among), None):
+            return Understanding("compare", question=self.ask(unclear, "about", ""))
+        rows = tuple(dict.fromkeys(row for r in known for row in r.rows))
+        notes = tuple(f"I do not know which item “{r.phrase}” is." for r in known if not r.rows)
+        return Understanding("compare", items=rows, notes=notes)
+
+    def _about(self, text: str, said: Conversation) -> Understanding | None:
+        if said.lists and (match := kinds.WHICH_OF.search(text)) is not None:
+            found = self.references.first(f"the {match['word']} of these", said)
+            if found is not None:
+                return self._on("about", found[0], said)
+        match = kinds.TELL.search(text)
+        asks = match or kinds.ASKS.search(text)
+        if asks is None:
+            return None
+        what = asks["what"].strip()
+        referent = self._item(what, said, strictly=match is None)
+        if referent is not None:
+            return self._on("about", referent, said)
+        if match is None or kinds.HAVE.search(text) is None or not re.search(r"[A-Z0-9“\"']", what[:1]):
+            return None
+        return self._searched(what)
+
+    def _item(self, what: str, said: Conversation, strictly: bool = False) -> Referent | None:
+        """The item a phrase begins with; `strictly` no phrase that only might be one."""
+        what = re.sub(r"^(?:the (?:film|movie|book|item|product) (?:called )?)(?=[A-Z\"“])", "", what.strip()).strip('"“”')
+        if (found := self.references.first(what, said)) is not None and not (strictly and not (found[0].rows or found[0].among)):
+            return found[0]
+        if (leading := self.titles.leading(what)) is not None:
+            return Referent(what, (leading[0],), shown=leading[0] in said.shown())
+        if not strictly and (several := self.titles.holding(re.sub(r"\W*(?:please|then)\W*$", "", what))):
+            one = len(several) == 1
+            return Referent(what, tuple(several) if one else (), () if one else tuple(several[:4]), shown=False)
+        if not said.lists and (pointing.ORDINAL.fullmatch(what) or pointing.PRONOUN.fullmatch(what)):
+            return Referent(what, shown=False)
+        return None
+
+    def _on(self, intent: Intent, referent: Referent, said: Conversation) -> Understanding:
+        if referent.among:
+            return Understanding(intent, question=self.ask(referent, intent, ""))
+        if referent.rows:
+            return Understanding(intent, items=referent.rows)
+        if not said.lists:
+            return Understanding(
+                intent, notes=(f"I have not shown you anything yet, so I do not know what “{referent.phrase}” is.",)
+            )
+        if referent.shown:
+            last = len(said.last)
+            return Understanding(intent, notes=(f"There is no “{referent.phrase.strip()}”: the last list had {last} items.",))
+        return self._searched(re.sub(r"^(?:the|that)\s+|\s+(?:one|film|movie|book|item|product)$", "", referent.phrase))
+
+    def _searched(self, what: str) -> Understanding:
+        what = what.strip(' ?.!"“”')
+        return Understanding(
+            "recommend", wish=what, notes=(f"I have not shown you “{what}”, so I searched the whole catalogue for it.",)
+        )
+
+    def ask(self, referent: Referent, intent: Intent, role: str) -> Question:
+        """Which of several items is meant."""
+        titles = [self.catalogue.titles[row] for row in referent.among]
+        listed = f"{', '.join(titles[:-1])} or {titles[-1]}" if len(titles) > 1 else titles[0]
+        options = tuple(Option(title, row) for title, row in zip(titles, referent.among, strict=True))
+        return Question(f"Which one do you mean by “{referent.phrase.strip()}”: {listed}?", options, intent, role)
+
+    # facts
+
+    def _extreme(self, text: str, said: Conversation) -> Understanding | None:
+        match = kinds.EXTREME.search(text)
+        if match is None:
+            return None
+        if said.lists and kinds.OF_SHOWN.search(match["what"]) and " your " not in f" {text.lower()} ":
+            found = self.references.first(f"the {match['word']} of these", said)
+            return self._on("about", found[0], said) if found is not None else None
+        wanted = self.columns.extreme(match["word"])
+        if wanted is None:
+            said_word = match["word"].strip()
+            return Understanding("facts", notes=(f"No column of the catalogue tells what is {said_word}, so I cannot say.",))
+        where = self._where(match["what"])
+        return Understanding("facts", fact=Fact(_said(match["word"], match["what"]), where, *wanted))
+
+    def _count(self, text: str, said: Conversation) -> Understanding | None:
+        match = kinds.COUNT.search(text)
+        if match is None:
+            return None
+        what = " ".join(part for part in (match["what"], match["more"]) if part)
+        return Understanding("facts", fact=Fact(what.strip(), self._where(what)))
+
+    def _where(self, text: str) -> Predicate | None:
+        """The filter that a noun phrase says: known values and ranges; other words must stand in title or text."""
+        limits = Limited()
+        left = self.filters.read(text, NEW, limits)
+        parts = [constraint.predicate for constraint in limits.set]
+        words, others = re.findall(r"[\w'&-]+", left), []
+        while words:
+            if (known := self.columns.value(words)) is not None:
+                end, (column, value) = known
+                parts.append(Compare(column, "eq", value))
+                words = words[end:]
+            else:
+                others.append(words.pop(0))
+        nouns = re.compile(pointing.NOUN, re.IGNORECASE)
+        texts = self.catalogue.columns("title", "text")
+        told = [w for w in others if w.lower() not in ENGLISH_STOP_WORDS | kinds.EMPTY and not nouns.fullmatch(w)]
+        parts += [Or(tuple(Compare(column, "contains", singular(word)) for column in texts)) for word in told]
+        return And(tuple(parts)) if parts else None
+
+
+def _said(word: str, what: str) -> str:
+    return re.sub(r"\s+", " ", f"{word} {what}").strip(" ?.!")

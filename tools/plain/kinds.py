@@ -1,0 +1,167 @@
+"""What kind of turn a message is, by the shapes of English. The group `what` is the phrase that it is about."""
+
+import re
+
+from duetto.tools.plain.grammar import ORDERED
+
+WHAT = r"(?P<what>[^?!]+?)"
+END = r"\s*[?.!]*\s*$"
+UNDO = re.compile(
+    r"\W*(?:(?:oh|oops|no|sorry|wait|ok|please|actually)\W+)*(?:undo(?:\s+(?:that|it|this|the last (?:one|step|change)))?|"
+    r"go back|take (?:that|it) back|scratch that|never ?mind(?:\s+that)?|revert(?:\s+that)?|(?:forget"
+    r"|cancel) that(?: last (?:one|part|bit))?)"
+    r"(?:\W+please)?\W*",
+    re.IGNORECASE,
+)
+START_OVER = re.compile(
+    r"\b(?:start(?:ing)? over|start again|from scratch|new (?:search|conversation)|reset|forget everything)\b", re.IGNORECASE
+)
+PROFILE = re.compile(
+    r"\b(?:what (?:do|did) you (?:know|remember|think you know) (?:about|of) (?:me|my)|(?:show|see|tell me|what(?:'s"
+    r"| is| are)) (?:me )?my "
+    r"(?:profile|preferences|tastes?|likes|dislikes|history)|what have i (?:liked|disliked|seen|told you|said)|who am i\b)",
+    re.IGNORECASE,
+)
+COUNT = re.compile(
+    r"\b(?:how many|what number of)\s+"
+    + WHAT
+    + r"(?:\s+(?:do you (?:have|carry|know|offer|sell)|are there|is there|have you(?: got)?)\b"
+    + WHAT.replace("what", "more")
+    + r"?)?"
+    + END,
+    re.IGNORECASE,
+)
+EXTREME = re.compile(
+    r"\b(?:what(?:'s| is| are| was)|which(?:\s+\w+)?\s+(?:is|are|was)|tell me|name|show me|do you know)\s+(?:your|the"
+    r"|our)\s+(?:very\s+)?"
+    r"(?P<word>" + ORDERED + r"|(?:highest|lowest|largest|smallest)\s+\w+)(?P<what>[^?!.]*)" + END,
+    re.IGNORECASE,
+)
+OF_SHOWN = re.compile(
+    r"\b(?:of|among|from)\s+(?:these|those|them|the(?:se)? (?:list|ones?|films?|movies?|items?))\b|^\s*(?:one"
+    r"|of (?:the )?list)?\s*$",
+    re.IGNORECASE,
+)
+WHY_NOT = re.compile(
+    r"\b(?:why\s+not|why\s+(?:is|are|was|did|do|does|have|has)(?:n't| not|\s+you\s+not|\s+there\s+no"
+    r"|n't\s+you(?:\s+\w+)?)|why\s+no|how come (?:no|not)|"
+    r"why\s+(?:don't|didn't|haven't|won't) you (?:recommend|show|suggest|list|pick|have))\s+(?:(?:recommend|show"
+    r"|suggest|list|include|given?|pick)(?:ed)?\s+(?:me\s+)?)?"
+    + WHAT
+    + r"(?:\s+(?:there|here|listed|shown|included|recommended|on (?:the|your) list|in (?:the|your) list))?"
+    + END,
+    re.IGNORECASE,
+)
+WHY = re.compile(
+    r"\b(?:why|how come|explain|for what reason)\b\s*(?:(?:did|do|would|are|is|was"
+    r"|should)\s+)?(?:you\s+)?(?:(?:recommend|suggest|show|pick|choose|give|list|think)(?:ed|ing)?\s+(?:me\s+)?)?"
+    + WHAT
+    + r"?(?:\s+(?:recommended|suggested|listed|shown|there|here|first|on (?:the|your) list|for me"
+    r"|(?:a )?good(?: (?:fit|match|choice))?(?: for me)?))?" + END,
+    re.IGNORECASE,
+)
+WHICH_OF = re.compile(
+    r"\b(?:which|what)(?:\s+(?:one|of (?:these|those|them)))*\s+(?:is|was|are)\s+(?:the\s+)?(?P<word>" + ORDERED + r")"
+    r"(?:\s+(?:one|of (?:these|those|them)))?" + END,
+    re.IGNORECASE,
+)
+COMPARE = re.compile(
+    r"\b(?:compare|(?:what(?:'s| is) the )?differences? between|what sets apart)\s+(?P<one>[^?!]+?)\s+(?:and|with|to"
+    r"|vs\.?|versus|or)\s+(?P<two>[^?!]+?)" + END + r"|\b(?:which (?:one )?(?:is|would be) (?:the )?(?:better|best)|what(?:'s"
+    r"| is) better)\s*[,:]?\s*(?P<three>[^?!]+?)\s+or\s+(?P<four>[^?!]+?)"
+    + END
+    + r"|^\s*(?P<five>[^?!]+?)\s+(?:vs\.?|versus)\s+(?P<six>[^?!]+?)"
+    + END
+    + r"|\bcompare\s+(?P<all>them|these|those|both|the first (?:two|three))"
+    + END,
+    re.IGNORECASE,
+)
+TELL = re.compile(
+    r"\b(?:(?:tell|say) (?:me )?(?:some(?:thing)? )?(?:more )?(?:about|of)|more (?:about|on|info(?:rmation)? (?:about"
+    r"|on)|details (?:about|on|of))|details (?:about|on|of)|"
+    r"describe|what do you know about|what about|how about|do you (?:have|carry|know|sell)|have you got|is there)\s+"
+    + WHAT
+    + END,
+    re.IGNORECASE,
+)
+ASKS = re.compile(
+    r"^\W*(?:(?:and|so|ok|hm+)\W+)?(?:what(?:'s| is| was)|who(?:'s| is| was)?(?: (?:directed|made|wrote|plays|stars"
+    r"|starred)(?: in)?)?|when(?:'s| is| was)|"
+    r"how (?:long|old|much|expensive|short|good)(?:'s| is| was| does)?|what (?:year|genres?|price|kind of \w+"
+    r"|sort of \w+)(?: (?:is|was))?|"
+    r"where(?:'s| is| was)|is|was|does|are|can)\s+" + WHAT + END,
+    re.IGNORECASE,
+)
+HAVE = re.compile(r"\b(?:do you (?:have|carry|know|sell)|have you got|is there)\b", re.IGNORECASE)
+SEEN = re.compile(
+    r"\b(?:i(?:'ve| have)?\s+(?:(?:already|also|just|both)\s+)*(?:seen|watched|read|heard|own|have|bought|got|know"
+    r"|played|tried|saw|had)(?:\s+already)?|already (?:seen|watched|read|own|have|bought|got|saw))\s+"
+    r"(?P<what>[^.;!?]+)",
+    re.IGNORECASE,
+)
+SEEN_BARE = re.compile(
+    r"^\W*(?:(?:i(?:'ve| have)?\s+)?(?:already\s+)?seen (?:it|that|this)(?: (?:one|already))*)\W*$", re.IGNORECASE
+)
+UNINTERESTED = re.compile(
+    r"\b(?:(?:i(?:'m| am)\s+)?(?:really\s+)?not (?:interested in|into|keen on|in the mood for|a fan of)|not|skip"
+    r"|remove|hide|drop|"
+    r"no more of|i don't want(?: to (?:see|watch|read|buy))?|don't (?:show|recommend|suggest)(?: me)?)\s+(?P<what>[^.;!?]+)",
+    re.IGNORECASE,
+)
+NOT_FOR_ME = re.compile(
+    r"(?P<what>[^.;!?,]+?)\s+(?:is|are|isn't|was|were)\s*(?:n't|not)?\s*(?:not\s+)?(?:for me|my (?:thing|cup of tea)"
+    r"|interesting)\b",
+    re.IGNORECASE,
+)
+OUT_OF_SCOPE = re.compile(
+    r"\b(?:weather|what time is it|what day is it|who (?:are|made|built) you|tell me a joke|translate"
+    r"|write (?:me )?(?:a|an|some) (?:poem|code|essay|email|story|program|song)|"
+    r"capital of|president|stock price|news|football|(?:calculate|compute|what(?:'s| is))\s+\d+\s*[-+*/x]|solve"
+    r"|python code|your (?:system )?prompt|ignore (?:all|your|previous) (?:previous )?instructions)\b",
+    re.IGNORECASE,
+)
+THAN = re.compile(
+    r"\b(?:a\s+bit\s+|a\s+little\s+|much\s+)?(?P<word>" + ORDERED + r")\s+than\s+(?P<what>(?![$€£]?\d)[^.;!?]+)", re.IGNORECASE
+)
+MORE_PLEASE = re.compile(
+    r"\W*(?:(?:show|give) me (?:some )?more|more(?: please)?|next|others?|something else|anything else|what else"
+    r"|other (?:ones|options))\W*",
+    re.IGNORECASE,
+)
+ALSO = re.compile(
+    r"^\W*(?:and|but|also|plus|preferably|ideally|with|without|make (?:it|that|them)|even|then|ok(?:ay)?[,\s]+but)\b",
+    re.IGNORECASE,
+)
+FOR_GOOD = re.compile(r"\b(?:never|ever|always|in general|from now on|at all times|as a rule)\b", re.IGNORECASE)
+UNDECIDED = re.compile(
+    r"\W*(?:(?:i )?(?:don'?t|do not) (?:care|know|mind)|no (?:preference|idea)|(?:any|either|all)(?: of (?:them|these"
+    r"|those))?|whatever|anything|surprise me|no|skip|neither|none)\W*",
+    re.IGNORECASE,
+)
+IDIOMS = re.compile(
+    r"\b(?:no (?:rush|problem|worries|thanks|thank you|idea|doubt|matter)|not (?:sure|bad|yet|really|at all|only)|why not)\b",
+    re.IGNORECASE,
+)
+EMPTY = frozenset(
+    [
+        "have",
+        "carry",
+        "sell",
+        "offer",
+        "know",
+        "got",
+        "catalogue",
+        "catalog",
+        "database",
+        "collection",
+        "stock",
+        "store",
+        "total",
+        "do",
+        "you",
+        "your",
+        "altogether",
+        "called",
+        "about",
+    ]
+)

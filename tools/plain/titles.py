@@ -1,0 +1,103 @@
+"""Titles as people write them: letter case, articles, accents and small typos aside."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from rapidfuzz import fuzz, process
+
+from duetto.tools.catalogue import Catalogue
+from duetto.tools.plain import grammar
+
+LIKENESS = 88.0  # of 100, from which a text is a title with a typo
+NEAR = 70.0  # from which a title may be offered
+MOST = 5
+
+
+@dataclass(frozen=True)
+class Titles:
+    catalogue: Catalogue
+
+    def warm(self) -> None:
+        _ = self._by_title, self._most_joints
+
+    def find(self, text: str) -> int | None:
+        """The row of the one title this text names."""
+        wanted = plain(text)
+        if len(wanted) < 2:
+            return None
+        exact = self._by_title.get(wanted)
+        if exact is not None or len(wanted) < 5:
+            return exact
+        best = process.extractOne(wanted, self._names, scorer=fuzz.ratio, score_cutoff=LIKENESS)
+        return self._by_title[best[0]] if best else None
+
+    def beginning(self, text: str) -> tuple[int, str] | None:
+        """The row of the longest title that the text begins with, and the text behind it."""
+        pieces = grammar.JOINT.split(text, maxsplit=self._most_joints + 1)[: 2 * self._most_joints + 1]
+        for end in range(len(pieces), 0, -2):
+            named = "".join(pieces[:end])
+            if (row := self.find(named)) is not None:
+                return row, text[len(named) :]
+        return None
+
+    def leading(self, text: str) -> tuple[int, str] | None:
+        """The row of the longest title, letter for letter, that the words of the text begin with, and the rest."""
+        words = text.split()
+        for end in range(min(len(words), 12), 0, -1):
+            named = " ".join(words[:end]).rstrip("?!.,")
+            row = self._by_title.get(plain(named))
+            if row is not None and len(plain(named)) > 3:
+                return row, " ".join(words[end:])
+        return None
+
+    def holding(self, text: str) -> list[int]:
+        """Rows whose titles hold these words in this order, at most a few."""
+        wanted = f" {plain(text)} "
+        if len(wanted) < 6:
+            return []
+        return [row for name, row in self._by_title.items() if wanted in f" {name} "][:MOST]
+
+    def near(self, text: str) -> list[int]:
+        """The nearest titles, nearest first; those that could be meant."""
+        found = process.extract(plain(text), self._names, scorer=fuzz.WRatio, score_cutoff=NEAR, limit=3)
+        return [self._by_title[name] for name, _, _ in found]
+
+    def among(self, text: str, rows: Sequence[int]) -> list[int]:
+        """Those of a few rows whose title this text names, or part of whose title it is."""
+        wanted = plain(text)
+        if len(wanted) < 2:
+            return []
+        names = {row: plain(self.catalogue.titles[row]) for row in rows}
+        if exact := [row for row, name in names.items() if name == wanted]:
+            return exact
+        if len(wanted) < 4:
+            return []
+        if parts := [row for row, name in names.items() if f" {wanted} " in f" {name} "]:
+            return parts
+        return [row for row, name in names.items() if fuzz.ratio(wanted, name) >= 80]
+
+    @cached_property
+    def _by_title(self) -> dict[str, int]:
+        return {plain(title): row for row, title in reversed(list(enumerate(self.catalogue.titles)))}
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return list(self._by_title)
+
+    @cached_property
+    def _most_joints(self) -> int:
+        """No title has more of what may also stand between two titles."""
+        return max((len(grammar.JOINT.findall(title)) for title in self.catalogue.titles), default=0)
+
+
+def plain(title: str) -> str:
+    """Lower case, without accents, punctuation and a leading or trailing article."""
+    words = re.sub(r"[^\w\s]", "", unicodedata.normalize("NFKD", title).casefold()).split()
+    if len(words) > 1 and words[0] in ("the", "a", "an"):
+        words = words[1:]
+    elif len(words) > 1 and words[-1] in ("the", "a", "an"):
+        words = words[:-1]
+    return " ".join(words)

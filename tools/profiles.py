@@ -1,0 +1,100 @@
+"""What is known of a person across conversations, in a LangGraph Store: what they said of items, limits that always hold,
+their tastes; each with when, and in which conversation, it was learned."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from langgraph.store.base import BaseStore
+from pydantic import BaseModel
+
+Id = str | int
+Kind = Literal["liked", "disliked", "seen", "uninterested"]
+KINDS: tuple[Kind, ...] = ("liked", "disliked", "seen", "uninterested")
+PROFILES, THREADS = ("profiles",), ("threads",)
+
+
+class Opinion(BaseModel):
+    item_id: Id
+    kind: Kind
+    at: str
+    thread: str | None = None
+
+
+class Standing(BaseModel):
+    """A limit that holds in every conversation."""
+
+    said: str
+    where: dict[str, Any]
+    at: str
+    thread: str | None = None
+
+
+class Profile(BaseModel):
+    """One person. `tastes` are preferences with evidence, and of which history (its hash)."""
+
+    user: Id
+    opinions: list[Opinion] = []
+    constraints: list[Standing] = []
+    tastes: dict[str, Any] = {}
+
+    def of(self, kind: Kind) -> list[Id]:
+        return [opinion.item_id for opinion in self.opinions if opinion.kind == kind]
+
+    def with_opinions(self, said: dict[Kind, list[Id]], thread: str | None) -> "Profile":
+        """With exactly these opinions; what was known before keeps its date."""
+        known = {(str(o.item_id), o.kind): o for o in self.opinions}
+        now = _now()
+        opinions = [
+            known.get((str(item), kind)) or Opinion(item_id=item, kind=kind, at=now, thread=thread)
+            for kind in KINDS
+            for item in said[kind]
+        ]
+        return self.model_copy(update={"opinions": opinions})
+
+    def with_constraints(self, standing: Sequence[dict[str, Any]], thread: str | None) -> "Profile":
+        """With exactly these standing limits; what was known before keeps its date."""
+        known = {repr(c.where): c for c in self.constraints}
+        kept = [known.get(repr(c["where"])) or Standing(**c, at=_now(), thread=thread) for c in standing]
+        return self.model_copy(update={"constraints": kept})
+
+    def with_tastes(self, tastes: dict[str, Any]) -> "Profile":
+        return self.model_copy(update={"tastes": {**tastes, "at": _now()}})
+
+
+def profile_of(store: BaseStore, user: Id) -> Profile | None:
+    found = store.get(PROFILES, str(user))
+    return None if found is None else Profile.model_validate(found.value)
+
+
+def all_profiles(store: BaseStore) -> Iterator[Profile]:
+    found = 0
+    while page := store.search(PROFILES, limit=100, offset=found):
+        yield from (Profile.model_validate(entry.value) for entry in page)
+        found += len(page)
+
+
+def keep_profile(store: BaseStore, profile: Profile) -> None:
+    store.put(PROFILES, str(profile.user), profile.model_dump(mode="json"), index=False)
+
+
+def note_thread(store: BaseStore, thread: str, user: Id, recordings: str | None) -> None:
+    """That a person spoke in this conversation, and where it is recorded."""
+    store.put(THREADS, f"{user}/{thread}", {"user": str(user), "thread": thread, "recordings": recordings}, index=False)
+
+
+def threads_of(store: BaseStore, user: Id) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while page := store.search(THREADS, filter={"user": str(user)}, limit=100, offset=len(found)):
+        found += [entry.value for entry in page]
+    return found
+
+
+def forget(store: BaseStore, user: Id) -> None:
+    for note in threads_of(store, user):
+        store.delete(THREADS, f"{user}/{note['thread']}")
+    store.delete(PROFILES, str(user))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
