@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import openai
@@ -73,6 +74,7 @@ def parse(said: Said, schema: type[T]) -> T:
     raise Unusable("answered with JSON of the wrong shape", detail)
 
 
+@cache
 def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
     """In the dialect strict mode accepts: closed objects, every property required, `title` the name of the schema.
 
