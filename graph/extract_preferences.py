@@ -24,6 +24,7 @@ from duetto.tools.conversation import Conversation
 from duetto.tools.features import Features
 from duetto.tools.histories import History
 from duetto.tools.language import RANKED, Constraint, Preference, Understanding
+from duetto.tools.plain.english import may_be_english
 from duetto.tools.plain.preferences import preferences as plain_preferences
 from duetto.tools.plain.understand import PlainReader
 from duetto.tools.predicate import Compare, from_json, to_json
@@ -58,6 +59,8 @@ class ExtractPreferences:
         outcome, tastes = Outcome(), before["tastes"]
         if self.model is not None and meaning.intent not in CERTAIN and (message or len(known)):
             meaning, outcome, tastes = self._ask(self.model, message, meaning, known, before, said, deadline)
+        elif self.model is None and not may_be_english(message):
+            meaning = replace(meaning, notes=(*meaning.notes, "Without a language model I read English only."))
         meaning, refused = checked(meaning, catalogue)
         now, past, meaning = self._after(before, meaning, said)
         history = self.box.history(user, now["liked"], now["disliked"])

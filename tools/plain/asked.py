@@ -32,7 +32,7 @@ class Asked:
             return None
         if kinds.PROFILE.search(text):
             return Understanding("profile")
-        for found in (self._why_not, self._why, self._compare, self._extreme, self._count, self._about):
+        for found in (self._why_not, self._why, self._compare, self._extreme, self._count, self._about, self._not_had, self._placed):
             if (understood := found(text, said)) is not None:
                 return understood
         return Understanding("out_of_scope") if kinds.OUT_OF_SCOPE.search(text) else None
@@ -40,9 +40,12 @@ class Asked:
     # items
 
     def _why_not(self, text: str, said: Conversation) -> Understanding | None:
-        match = kinds.WHY_NOT.search(text)
-        referent = match and self._item(match["what"], said)
-        return self._on("why_not", referent, said) if referent else None
+        for pattern in (kinds.WHY_NOT, kinds.WHY_MISSING):
+            match = pattern.search(text)
+            referent = match and self._item(match["what"], said)
+            if referent:
+                return self._on("why_not", referent, said)
+        return None
 
     def _why(self, text: str, said: Conversation) -> Understanding | None:
         match = kinds.WHY.search(text)
@@ -82,12 +85,37 @@ class Asked:
         if asks is None:
             return None
         what = asks["what"].strip()
+        if match is not None and self._limits(what):
+            return None
         referent = self._item(what, said, strictly=match is None)
         if referent is not None:
             return self._on("about", referent, said)
         if match is None or kinds.HAVE.search(text) is None or not re.search(r"[A-Z0-9“\"']", what[:1]):
             return None
         return self._searched(what)
+
+    def _not_had(self, text: str, said: Conversation) -> Understanding | None:
+        """Whoever has not seen an item may want to know about it."""
+        match = kinds.NOT_HAD.fullmatch(text.strip(" .!?"))
+        referent = self._item(match["what"], said, strictly=True) if match else None
+        return self._on("about", referent, said) if referent else None
+
+    def _placed(self, text: str, said: Conversation) -> Understanding | None:
+        """Nothing but an item that was shown, or that it sounds good."""
+        match = kinds.TAKES.fullmatch(text)
+        found = self.references.first(match["what"], said, title=False) if match and said.lists else None
+        if found is None or found[1].strip(" .!?") or not (found[0].rows or found[0].among):
+            return None
+        return self._on("about", found[0], said)
+
+    def _limits(self, what: str) -> bool:
+        """Whether a phrase, all of it, is a value or a range of a column: "what about the 80s?"."""
+        limits = Limited()
+        left = re.findall(r"[\w'&-]+", self.filters.read(re.sub(r"^(?:an?|the|any|some)\s+", "", what), NEW, limits))
+        known = self.columns.value(left)
+        rest = left[known[0] :] if known is not None else left
+        nouns = re.compile(pointing.NOUN, re.IGNORECASE)
+        return bool(limits.set or known) and all(nouns.fullmatch(word) for word in rest)
 
     def _item(self, what: str, said: Conversation, strictly: bool = False) -> Referent | None:
         """The item a phrase begins with; `strictly` no phrase that only might be one."""
@@ -99,8 +127,8 @@ class Asked:
         if not strictly and (several := self.titles.holding(re.sub(r"\W*(?:please|then)\W*$", "", what))):
             one = len(several) == 1
             return Referent(what, tuple(several) if one else (), () if one else tuple(several[:4]), shown=False)
-        if not said.lists and (pointing.ORDINAL.fullmatch(what) or pointing.PRONOUN.fullmatch(what)):
-            return Referent(what, shown=False)
+        if not said.lists and (place := pointing.ORDINAL.match(what) or pointing.PRONOUN.match(what)):
+            return Referent(place.group(0), shown=False)
         return None
 
     def _on(self, intent: Intent, referent: Referent, said: Conversation) -> Understanding:
@@ -115,13 +143,11 @@ class Asked:
         if referent.shown:
             last = len(said.last)
             return Understanding(intent, notes=(f"There is no “{referent.phrase.strip()}”: the last list had {last} items.",))
-        return self._searched(re.sub(r"^(?:the|that)\s+|\s+(?:one|film|movie|book|item|product)$", "", referent.phrase))
+        return self._searched(described(referent.phrase))
 
     def _searched(self, what: str) -> Understanding:
         what = what.strip(' ?.!"“”')
-        return Understanding(
-            "recommend", wish=what, notes=(f"I have not shown you “{what}”, so I searched the whole catalogue for it.",)
-        )
+        return Understanding("recommend", wish=what, notes=(not_shown(what),))
 
     def ask(self, referent: Referent, intent: Intent, role: str) -> Question:
         """Which of several items is meant."""
@@ -151,6 +177,11 @@ class Asked:
         if match is None:
             return None
         what = " ".join(part for part in (match["what"], match["more"]) if part)
+        measured = kinds.MEASURED.match(what)
+        if measured and (referent := self._item(measured["what"], said)) is not None:
+            return self._on("about", referent, said)
+        if kinds.UNCOUNTED.search(what):
+            return Understanding("facts")
         return Understanding("facts", fact=Fact(what.strip(), self._where(what)))
 
     def _where(self, text: str) -> Predicate | None:
@@ -175,3 +206,12 @@ class Asked:
 
 def _said(word: str, what: str) -> str:
     return re.sub(r"\s+", " ", f"{word} {what}").strip(" ?.!")
+
+
+def described(phrase: str) -> str:
+    """What "the Coen film" says of an item, as search text."""
+    return re.sub(r"^(?:the|that)\s+|\s+(?:one|film|movie|book|item|product)$", "", phrase.strip())
+
+
+def not_shown(phrase: str) -> str:
+    return f"I have not shown you “{phrase.strip()}”, so I searched the whole catalogue for it."

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import Literal
 
 from duetto.tools.catalogue import Catalogue
+from duetto.tools.language import Constraint
 from duetto.tools.plain import grammar
-from duetto.tools.predicate import parts_of
+from duetto.tools.predicate import Compare, parts_of
 
 Order = Literal["highest", "lowest"]
 
@@ -55,6 +56,15 @@ class Columns:
             (column, ending)
             if column is not None and ending is not None and column in self.catalogue.columns("number", "year", "date")
             else None
+        )
+
+    def beyond(self, word: str, column: str, order: Order, row: int) -> Constraint | None:
+        """ "shorter than Alien" as a limit, by what Alien has; None where that is not known."""
+        value = self.catalogue.table[column][row]
+        if not isinstance(value, int | float):
+            return None
+        return Constraint(
+            f"{word} than {self.catalogue.titles[row]}", Compare(column, "gt" if order == "highest" else "lt", value)
         )
 
     def value(self, words: Sequence[str]) -> tuple[int, tuple[str, str]] | None:

@@ -49,6 +49,8 @@ class Filters:
         text = self._ranges(text, found)
         text = self._values(text, grammar.EXCLUDED, found, Not)
         text = self._values(text, grammar.ONLY, found, lambda p: p)
+        text = self._values(text, grammar.ONLY_BEHIND, found, lambda p: p)
+        text = self._values(text, grammar.FROM, found, lambda p: p, must=False)
         text = self._orders(text, found)
         self._lifted(text, said, found)
         return text
@@ -56,7 +58,7 @@ class Filters:
     def _cleared(self, text: str, said: Conversation, found: Limited) -> str:
         if grammar.CLEAR_ALL.search(text):
             found.clear.append("*")
-            return grammar.CLEAR_ALL.sub(" ", text)
+            text = grammar.CLEAR_ALL.sub(" ", text)
 
         def note(match: re.Match[str]) -> str:
             what = match["what"]
@@ -156,8 +158,11 @@ class Filters:
     # values
 
     def _values(
-        self, text: str, pattern: re.Pattern[str], found: Limited, build: Callable[[Predicate], Predicate]
+        self, text: str, pattern: re.Pattern[str], found: Limited, build: Callable[[Predicate], Predicate],
+        must: bool = True,
     ) -> str:  # fmt: skip
+        """What no column knows is told, and stays as text, where it `must` be a limit."""
+
         def note(match: re.Match[str]) -> str:
             lead, words = match.group(0)[: match.start("what") - match.start()], match["what"].split()
             while (first := self.columns.value(words)) is not None:
@@ -167,6 +172,8 @@ class Filters:
                 if build is not Not or words[:1] not in (["and"], ["or"], ["nor"]) or self.columns.value(words[1:]) is None:
                     return " " + " ".join(words)
                 words = words[1:]
+            if not must:
+                return match.group(0)
             said = match.group(0).strip()
             found.unchecked.append(said)
             if build is Not:

@@ -12,30 +12,47 @@ SMALL_TALK = re.compile(
 )
 FILLER = re.compile(
     r"\b(?:please|can you|could you|would you|recommend|suggest|show me|give me|find me|find|i(?:'m| am) looking for|"
+    r"surprise me|(?:do you have|have you got|(?:is|are) there|what about|how about)(?:\s+any(?:\s+good)?)?|"
     r"looking for|i(?:'d| would) like|i (?:really |also )?(?:like|love|enjoy|prefer)|"
     r"(?:i )?want(?: to (?:see|watch|buy|read|hear))?|i need|something|anything|some|me|"
     r"like (?:that|those|this|these|it|them))\b",
     re.IGNORECASE,
 )
 AFFECT = re.compile(
-    r"\b(?:i(?:'ve)?\s+)?(?:(?:really|absolutely|just|also)\s+)?"
+    r"\b(?<!would )(?<!will )(?<!did )(?<!do )(?<!might )(?<!should )(?:i(?:'ve)?\s+)?(?:(?:really|absolutely|just|also)\s+)?"
     r"(?:(?P<bad>hated|disliked|(?<=i )(?:hate|dislike)|can'?t stand|"
-    r"(?:did not|didn'?t|do not|don'?t)\s+(?:really\s+)?(?:like|enjoy))"
+    r"(?:did not|didn'?t|do not|don'?t)\s+(?:really\s+)?(?:like|enjoy|love|adore)|"
+    r"(?:never|not|haven'?t)\s+(?:(?:really|much|particularly)\s+)?(?:liked|loved|enjoyed|adored))"
     r"|(?:loved|liked|enjoyed|adored|(?:(?<=i )|(?<=really )|(?<=also ))(?:love|like|enjoy|adore)))\s+(?P<what>[^.;!?]+)",
     re.IGNORECASE,
 )
 ALIKE = re.compile(r"\b(?:like|similar to|along the lines of|in the (?:style|spirit) of)\s+(?P<what>[^.;!?]+)", re.IGNORECASE)
+UNLIKE = re.compile(
+    r"(?:\b(?:not|nothing|never|no|without|avoid|hate|dislike)|n't(?: want| like| show me)?)\s+"
+    r"(?:(?:an?|any|another|something|anything|films?|movies?|books?|items?|things?|stuff|more|much|to see|to watch|really)\s+)*$",
+    re.IGNORECASE,
+)
 JOINT = re.compile(r"(,\s*and\s+|\s+and\s+|,\s*|\s+but\s+|\s+or\s+)")
 MORE = re.compile(r"(?P<joint>,\s*and\s+|\s+and\s+|,\s*|\s+or\s+)(?P<left>.*)", re.DOTALL)
 VALUE = r"(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})"
+NO_WISH = r"what|that|this|it|in|to|sure|now|today|yet|seen|read|heard|watched|if|because|as|so|going|feeling|here|working"
 EXCLUDED = re.compile(
-    r"\b(?:no|not|without|except|nothing|avoid|skip|"
-    r"i\s+(?:really\s+)?(?:(?:do not|don'?t)\s+(?:really\s+)?(?:like|enjoy|want)|hate|dislike|can'?t stand))\s+"
+    r"\b(?:no|not(?!\s+(?:" + NO_WISH + r")\b)|without|except|(?:anything|everything|all)\s+but|nothing|avoid|skip|"
+    r"never\s+(?:(?:ever|again|do|really)\s+)*(?:watch|show|recommend|suggest|give|see|read|buy|want|like|enjoy)(?:\s+me)?|"
+    r"i\s+(?:(?:really|always|just|also)\s+)*(?:(?:do not|don'?t)\s+(?:(?:really|ever)\s+)*"
+    r"(?:like|enjoy|want|watch|read|buy)(?!\s+to\b)|hate|dislike|can'?t stand))\s+"
     r"(?:any\s+|an?\s+|for\s+|too\s+|more\s+)*" + VALUE,
     re.IGNORECASE,
 )
 ONLY = re.compile(r"\bonly\s+" + VALUE, re.IGNORECASE)
-CLEAR_ALL = re.compile(r"\b(?:start over|forget everything|clear (?:all|everything)|reset)\b", re.IGNORECASE)
+ONLY_BEHIND = re.compile(r"\b(?:(?:on|in|by|from)\s+)?(?P<what>[\w'&-]+)\s+only\b(?=\s*(?:[.,;!?]|$))", re.IGNORECASE)
+FROM = re.compile(r"\b(?:from|by|made by|directed by|(?:of|from) the brand)\s+(?:the\s+)?" + VALUE, re.IGNORECASE)
+CLEAR_ALL = re.compile(
+    r"(?:^|[.!?,;:])\s*(?:(?:ok(?:ay)?|let'?s|let us|can we|could we|please|i want to|i'd like to|now|no|actually|so|and|just)\W+)*"
+    r"(?:start(?:ing)? (?:all )?over|start(?:ing)? (?:again|(?:a )?new|from scratch)|from scratch|(?:a )?new (?:search|conversation)|"
+    r"reset(?:\s+everything)?|forget (?:everything|it all|all (?:of )?(?:it|that))|clear (?:all|everything))\b",
+    re.IGNORECASE,
+)
 CLEAR = re.compile(r"\b(?:forget|drop|ignore|remove|never mind|any)\s+(?:about\s+)?(?:the\s+)?(?P<what>\w+)", re.IGNORECASE)
 NOT = r"(?P<no>\b(?:no|not|nothing|without|avoid)\s+(?:(?:any|anything|films?|movies?|books?|items?|things?|products?)\s+)*)?"
 DECADE = re.compile(

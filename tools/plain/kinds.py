@@ -13,8 +13,24 @@ UNDO = re.compile(
     r"(?:\W+please)?\W*",
     re.IGNORECASE,
 )
-START_OVER = re.compile(
-    r"\b(?:start(?:ing)? over|start again|from scratch|new (?:search|conversation)|reset|forget everything)\b", re.IGNORECASE
+CHAT = re.compile(
+    r"\W*(?:(?:no (?:problem|worries|rush|doubt|matter|thanks|thank you)|not (?:sure|bad|really|yet|at all)(?: yet)?|"
+    r"maybe|perhaps|sure|yes|yeah|yep|no|nope|nah|hm+|um+|lol|(?:ha)+|perfect|nice|wow|good|fine|all ?right|got it|i see|"
+    r"sounds (?:good|great)|please|what'?s up|how'?s it going|(?:that'?s|this is|it'?s) (?:not|n't) (?:what|it)"
+    r"(?: i (?:meant|mean|wanted|want|said|asked(?: for)?))?|i (?:love|hate) you|i(?:'m| am) (?:bored|tired|sad|fine|good|ok)|"
+    r"i (?:know|understand)|(?:i(?:'m| am) )?not in the mood|well|ok(?:ay)?|so|but|oh|thanks)\b\W*)+",
+    re.IGNORECASE,
+)
+NO_IDEA = re.compile(
+    r"\W*(?:(?:well|hm+|um+|sorry|honestly|oh)\W+)*(?:(?:i )?(?:really )?(?:don'?t|do not) (?:really )?know|idk|dunno|"
+    r"(?:i(?:'ve| have)? )?no (?:clue|idea)|(?:i(?:'m| am) )?not sure)(?: yet| really)?(?: what (?:to|i want to|i'd like to)"
+    r" (?:watch|see|read|buy|get))?\W*",
+    re.IGNORECASE,
+)
+NOT_HAD = re.compile(
+    r"\b(?:i(?:'ve| have)?\s+)?(?:(?:have not|haven'?t|had not|hadn'?t|did not|didn'?t|never|not)\s+)+(?:(?:actually|even|yet|ever)\s+)*"
+    r"(?:seen|see|saw|watched|watch|read|heard (?:of|about)|hear of|heard|bought|tried|played|own|had)\s+(?P<what>[^.;!?]+)",
+    re.IGNORECASE,
 )
 PROFILE = re.compile(
     r"\b(?:what (?:do|did) you (?:know|remember|think you know) (?:about|of) (?:me|my)|(?:show|see|tell me|what(?:'s"
@@ -29,6 +45,14 @@ COUNT = re.compile(
     + WHAT.replace("what", "more")
     + r"?)?"
     + END,
+    re.IGNORECASE,
+)
+MEASURED = re.compile(r"\w+\s+(?:long\s+)?(?:is|are|was|does|do|has)\s+(?P<what>.+?)(?:\s+(?:have|last|take|run))?$", re.IGNORECASE)
+UNCOUNTED = re.compile(r"\b(?:did|does|do|win|won|people|times|i|my|we|us)\b", re.IGNORECASE)
+TAKES = re.compile(
+    r"\W*(?:(?:ok(?:ay)?|well|hm+|great|nice|then|yes|cool)\W+)*(?:(?:i'?ll|i will|i'd|i would|let'?s|let me|i think i'?ll|i want)"
+    r" (?:like to )?(?:take|watch|see|try|pick|choose|read|buy|get|go (?:with|for)|have)\s+)?(?P<what>[^?!.;,]+?)"
+    r"(?:\s+(?:sounds?|looks?|seems?)\b[^?!.]*)?(?:\s+(?:please|then|it is))?[\s.!]*",
     re.IGNORECASE,
 )
 EXTREME = re.compile(
@@ -51,6 +75,9 @@ WHY_NOT = re.compile(
     + r"(?:\s+(?:there|here|listed|shown|included|recommended|on (?:the|your) list|in (?:the|your) list))?"
     + END,
     re.IGNORECASE,
+)
+WHY_MISSING = re.compile(
+    r"\bwhy\s+(?:is|was|are|were)\s+" + WHAT + r"\s+(?:not|missing|absent|left out|gone|excluded)\b[^?!]*" + END, re.IGNORECASE
 )
 WHY = re.compile(
     r"\b(?:why|how come|explain|for what reason)\b\s*(?:(?:did|do|would|are|is|was"
@@ -87,7 +114,7 @@ TELL = re.compile(
 ASKS = re.compile(
     r"^\W*(?:(?:and|so|ok|hm+)\W+)?(?:what(?:'s| is| was)|who(?:'s| is| was)?(?: (?:directed|made|wrote|plays|stars"
     r"|starred)(?: in)?)?|when(?:'s| is| was)|"
-    r"how (?:long|old|much|expensive|short|good)(?:'s| is| was| does)?|what (?:year|genres?|price|kind of \w+"
+    r"how (?:long|old|much|expensive|short|good)(?:'s| is| was| does)?|(?:would|will|do you think) i(?: would|'d|'ll| will)? (?:like|love|enjoy)|what (?:year|genres?|price|kind of \w+"
     r"|sort of \w+)(?: (?:is|was))?|"
     r"where(?:'s| is| was)|is|was|does|are|can)\s+" + WHAT + END,
     re.IGNORECASE,
@@ -109,7 +136,7 @@ UNINTERESTED = re.compile(
     re.IGNORECASE,
 )
 NOT_FOR_ME = re.compile(
-    r"(?P<what>[^.;!?,]+?)\s+(?:is|are|isn't|was|were)\s*(?:n't|not)?\s*(?:not\s+)?(?:for me|my (?:thing|cup of tea)"
+    r"(?P<what>[^.;!?,]+?)\s*(?:n't|'s not|\b(?:is|are|was|were) not)\s+(?:really\s+)?(?:for me|my (?:thing|cup of tea)"
     r"|interesting)\b",
     re.IGNORECASE,
 )
@@ -132,7 +159,11 @@ ALSO = re.compile(
     r"^\W*(?:and|but|also|plus|preferably|ideally|with|without|make (?:it|that|them)|even|then|ok(?:ay)?[,\s]+but)\b",
     re.IGNORECASE,
 )
-FOR_GOOD = re.compile(r"\b(?:never|ever|always|in general|from now on|at all times|as a rule)\b", re.IGNORECASE)
+FOR_GOOD = re.compile(
+    r"\b(?:never(?=\s+(?:ever\s+|do\s+|again\s+|really\s+)*(?:watch|show|recommend|suggest|give|see|read|buy|want|like|enjoy|any|again)\b)|"
+    r"n't ever|ever again|always|in general|from now on|at all times|as a rule)(?:\b|$)",
+    re.IGNORECASE,
+)
 UNDECIDED = re.compile(
     r"\W*(?:(?:i )?(?:don'?t|do not) (?:care|know|mind)|no (?:preference|idea)|(?:any|either|all)(?: of (?:them|these"
     r"|those))?|whatever|anything|surprise me|no|skip|neither|none)\W*",

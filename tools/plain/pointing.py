@@ -17,7 +17,7 @@ NOUN = r"(?:ones?|films?|movies?|books?|items?|products?|titles?|picks?|recommen
 EARLY = r"(?:\s+(?:of|from|in)\s+(?:the|your)\s+(?P<early>first|earlier|earliest)\s+(?:list|answer|recommendations?))?"
 ORDINAL = re.compile(
     r"(?:(?:the|your|that)\s+)?(?:(?P<mark>#|number\s+|no\.\s*|nr\.?\s*)?"
-    r"(?:(?P<word>first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last)(?:\s+" + NOUN + r""
+    r"(?:(?P<word>first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last)(?:\s+" + NOUN + r"(?!\s+(?:i|we|in the (?:series|trilogy|saga))\b)"
     r"|(?=\s*(?:[,.;:!?]|$|"
     r"(?:and|or|but|is|was|with|then|instead|please|from|of|in|too)\b)))"
     r"|(?P<number>\d{1,3}(?:st|nd|rd|th)?)(?P<noun>\s+"
@@ -33,7 +33,7 @@ FEW = re.compile(
 )
 PRONOUN = re.compile(
     r"(?:(?P<many>these|those|them|they|both(?:\s+of\s+(?:them|these|those))?)(?:\s+" + NOUN + r")?\b"
-    r"|(?i:that|this)\s+" + NOUN + r"\b|it\b(?!\s+(?:is|'s)\s+(?:about|important))"
+    r"|(?i:that|this)\s+" + NOUN + r"\b|it\b(?!\s+(?:is|'s)\s+(?:about|important)|\s+(?:when|if|for|to)\b)"
     r"|(?:that|this)(?=\s*(?:[,.;:!?]|$|(?:and|or|but|is|was|then|instead|please|already|so|too|very|a lot|for|because)\b)))"
 )
 SUPERLATIVE_ONE = re.compile(

@@ -42,7 +42,7 @@ def reason(pick: Pick, preferences: tuple[Preference, ...], wish: str, catalogue
         preference = preferences[met.preference]
         clauses.append(f"It fits your taste for {preference.text}.")
         cited += citable(list(preference.evidence))
-    if asked and pick.parts["queries"] <= 0:
+    if asked and pick.parts["queries"] <= 0 and (wish or any(query.asked for query, _ in pick.queries)):
         clauses.append("Its text does not match your request; it is here for your history.")
     if set(pick.parts) == {"popularity"}:
         clauses.append("I know nothing of your taste yet: it is among the items most people chose.")

@@ -53,6 +53,8 @@ class References:
     def first(self, text: str, said: Conversation, title: bool = True) -> tuple[Referent, str] | None:
         """What the text begins with pointing at, and what stands behind; None where it points at nothing."""
         text = text.lstrip()
+        if not said.lists and not said.focus and (nothing := pointing.PRONOUN.match(text)):
+            return Referent(nothing.group(0)), text[nothing.end() :]
         if said.lists or said.focus:
             for pattern, meant in (
                 (pointing.ORDINAL, self._ordinal),
@@ -123,7 +125,7 @@ class References:
                 continue
             what = next(group for group in (match.groupdict().get("d"), match.groupdict().get("e")) if group)
             for rows in (*([said.last] if match.groupdict().get("early") is None else []), *reversed(said.lists[:-1])):
-                meant = self.described(what, rows)
+                meant = self.described(what, rows, named=pattern is pointing.DESCRIBED_BARE)
                 if meant:
                     some = tuple(meant)
                     phrase = match.group(0).strip()
@@ -137,14 +139,16 @@ class References:
             return one, text[len(phrase) :]
         return None
 
-    def described(self, what: str, rows: Sequence[int]) -> list[int]:
-        """Those of these rows that have all the words of a description in their title, facts or text."""
+    def described(self, what: str, rows: Sequence[int], named: bool = False) -> list[int]:
+        """Those of these rows that have all the words of a description in their title, facts or, unless `named`, text."""
         words = [singular(word) for word in re.findall(r"[\w']+", what.lower()) if word not in ENGLISH_STOP_WORDS]
-        return [row for row in rows if words and self._has(row, words)]
+        return [row for row in rows if words and self._has(row, words, named)]
 
-    def _has(self, row: int, words: list[str]) -> bool:
+    def _has(self, row: int, words: list[str], named: bool) -> bool:
         facts: dict[str, Any] = self.catalogue.facts_of(row)
-        text = f"{self.catalogue.document(row)} {' '.join(map(str, facts.values()))}".lower()
+        texts = self.catalogue.columns("text") if named else ()
+        told = [str(value) for name, value in facts.items() if name not in texts]
+        text = f"{self.catalogue.titles[row] if named else self.catalogue.document(row)} {' '.join(told)}".lower()
         there = {singular(word) for word in re.findall(r"[\w']+", text)}
         there |= {f"{str(year)[:3]}0" for name in self.catalogue.columns("year") if (year := facts.get(name))}
         there |= {f"{str(year)[2]}0" for name in self.catalogue.columns("year") if (year := facts.get(name))}

@@ -49,7 +49,7 @@ class Titles:
         for end in range(min(len(words), 12), 0, -1):
             named = " ".join(words[:end]).rstrip("?!.,")
             row = self._by_title.get(plain(named))
-            if row is not None and len(plain(named)) > 3:
+            if row is not None and (len(plain(named)) > 3 or named == self.catalogue.titles[row]):
                 return row, " ".join(words[end:])
         return None
 

@@ -10,12 +10,12 @@ from duetto.tools.catalogue import Catalogue
 from duetto.tools.conversation import NEW, Conversation
 from duetto.tools.language import Constraint, Intent, Leaning, Option, Question, Understanding
 from duetto.tools.plain import grammar, kinds, pointing
-from duetto.tools.plain.asked import Asked
-from duetto.tools.plain.columns import Columns
+from duetto.tools.plain.asked import Asked, described, not_shown
+from duetto.tools.plain.columns import Columns, Order
 from duetto.tools.plain.filters import Filters, Limited
 from duetto.tools.plain.references import References, Referent
 from duetto.tools.plain.titles import Titles
-from duetto.tools.predicate import Compare, Operator
+from duetto.tools.predicate import Compare
 
 OPINIONS = ("liked", "disliked", "seen", "uninterested")
 
@@ -66,9 +66,11 @@ class PlainReader:
             return Understanding()
         if said.question is not None and (answer := self._answer(text, said, said.question)) is not None:
             return answer
-        if grammar.SMALL_TALK.fullmatch(text):
+        if kinds.NO_IDEA.fullmatch(text) and not said.lists:
+            return Understanding()
+        if grammar.SMALL_TALK.fullmatch(text) or kinds.CHAT.fullmatch(text) or kinds.NO_IDEA.fullmatch(text):
             return Understanding("small_talk")
-        if said.lists and kinds.UNDO.fullmatch(text):
+        if kinds.UNDO.fullmatch(text):
             return Understanding("undo", same_topic=True)
         if said.lists and kinds.MORE_PLEASE.fullmatch(text):
             return Understanding("refine", besides=said.shown(), same_topic=True)
@@ -122,7 +124,7 @@ class PlainReader:
     # wishes and opinions
 
     def _statement(self, text: str, said: Conversation) -> Understanding:
-        started_over = kinds.START_OVER.search(text) is not None
+        started_over = grammar.CLEAR_ALL.search(text) is not None
         if started_over:
             said = NEW
         joined = kinds.ALSO.match(text) is not None and bool(said.lists)
@@ -139,14 +141,18 @@ class PlainReader:
         elif standing:
             text = kinds.FOR_GOOD.sub(" ", text)
         wish = _searchable(text)
+        missed = [r for r in alike if not r.rows and not r.among]
+        wish = wish or " ".join(described(r.phrase) for r in missed)
         rows = {kind: _rows(referents) for kind, referents in opinions.items()}
-        given = [*opinions.items(), ("alike", alike)]
+        given = [*opinions.items(), ("alike", [r for r in alike if r not in missed])]
         questions = [self._asked.ask(r, "feedback", kind) for kind, found in given for r in found if r.among]
         notes = [note for _, found in given for r in found if not r.rows and (note := _unknown(r, said))]
+        notes += [not_shown(r.phrase) for r in missed]
         examples = _rows(alike)
         set_, leanings = self._relative(limits, examples)
-        wanted = bool(wish or examples or set_ or limits.clear or leanings or limits.avoid)
-        changed = bool(set_ or limits.clear or leanings or limits.avoid)
+        cleared = bool(limits.clear) and not started_over
+        changed = bool(set_ or cleared or leanings or limits.avoid)
+        wanted = bool(wish or examples or changed)
         same = bool(said.lists) and not wish and not examples and (changed or any(rows.values()))
         intent: Intent = "recommend"
         if started_over and not wanted:
@@ -179,7 +185,7 @@ class PlainReader:
         found: list[Referent] = []
         for match in list(grammar.ALIKE.finditer(text)):
             referents, rest = self.references.several(match["what"], said)
-            if referents:
+            if referents and grammar.UNLIKE.search(text[: match.start()]) is None:
                 found.extend(referents)
                 lead = re.sub(r"\b(?:more|some|another|something|anything|one|ones)\s*$", "", text[: match.start()])
                 text = f"{lead} {rest}{text[match.end() :]}"
@@ -207,13 +213,9 @@ class PlainReader:
         hard = [constraint for _, constraint in made if constraint is not None]
         return (*limits.set, *hard), tuple(leaning for leaning, constraint in made if constraint is None)
 
-    def _compared(self, word: str, column: str, order: str, row: int) -> Constraint | None:
-        value = self.catalogue.table[column][row]
+    def _compared(self, word: str, column: str, order: Order, row: int) -> Constraint | None:
         comparative = word.split()[0] in ("more", "less", "lower", "higher") or word.endswith("er")
-        if value is None or not comparative or not isinstance(value, int | float):
-            return None
-        operator: Operator = "gt" if order == "highest" else "lt"
-        return Constraint(f"{word} than {self.catalogue.titles[row]}", Compare(column, operator, value))
+        return self.columns.beyond(word, column, order, row) if comparative else None
 
 
 def _unknown(referent: Referent, said: Conversation) -> str:
