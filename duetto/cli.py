@@ -232,6 +232,7 @@ def dialogue(
 def cases(
     files: Annotated[list[Path] | None, typer.Argument(help="YAML files or folders; by default the cases of Duetto.")] = None,
     index: IndexOption = "sample",
+    model: Annotated[str, typer.Option("--model", help="none, scripted (answers without a network) or live.")] = "none",
     push: Annotated[
         str | None, typer.Option("--push", help="Put the cases, as they are, into this LangSmith dataset; run nothing.")
     ] = None,
@@ -249,7 +250,9 @@ def cases(
         out.print(f"{jobs.push_cases(files or [], push, settings)} cases are in the dataset {push}", soft_wrap=True)
         return
     with show.Bars(err) as bars:
-        outcomes = jobs.run_cases(files or [], index, dataset=pull, langsmith=langsmith, settings=settings, progress=bars)
+        outcomes = jobs.run_cases(
+            files or [], index, model=model, dataset=pull, langsmith=langsmith, settings=settings, progress=bars
+        )
     if as_json:
         typer.echo(json.dumps([asdict(outcome) for outcome in outcomes], ensure_ascii=False, indent=1))
     else:

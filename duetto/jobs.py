@@ -10,13 +10,14 @@ from langgraph.types import Checkpointer
 from openai import OpenAIError
 
 from duetto.errors import BadInput, NotReady
-from duetto.evals import accuracy, case_files, datasets, dialogue, experiments, found, moments, redial, replay, truth
+from duetto.evals import accuracy, case_files, case_runner, datasets, dialogue, experiments, found, moments, redial, replay, truth
 from duetto.evals.accuracy import WORK
 from duetto.evals.player import Player
 from duetto.evals.replay import call_of
 from duetto.evals.report import require, write_report
 from duetto.evals.resumed import pieces
 from duetto.evals.rivals import Rivals
+from duetto.evals.scripted_reader import scripted_model
 from duetto.evals.subject import subject_over
 from duetto.evals.systems import DEFAULT
 from duetto.evals.timing import Stages
@@ -237,32 +238,39 @@ def evaluate_dialogues(
 
 
 def run_cases(
-    files: list[Path], index: str | Path, *, dataset: str | None = None, langsmith: bool = False,
+    files: list[Path], index: str | Path, *, model: str = "none", dataset: str | None = None, langsmith: bool = False,
     settings: Settings | None = None, progress: Progress | None = None,
-) -> list[case_files.Outcome]:  # fmt: skip
+) -> list[case_runner.Outcome]:  # fmt: skip
     """Plays the conversations of case files over an index (see `duetto.evals.case_files`). Raises BadInput or NotReady.
 
+    `model` is none (plain twins), scripted (a model that answers without a network) or live (the settings' model).
     `dataset` is a LangSmith dataset to take cases from instead. `langsmith` runs them as an experiment, which is uploaded
     where LangSmith has a key.
     """
     settings = settings or Settings.from_environment()
+    if model not in ("none", "scripted", "live"):
+        raise BadInput(f"cannot run cases with the model {model!r}: choose none, scripted or live")
+    if model == "live" and settings.model is None:
+        raise BadInput("cannot run cases with a live model: name it in DUETTO_MODEL")
     cases = case_files.read(files or [case_files.OURS]) if dataset is None else datasets.pull(dataset)
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
-    model = chat_model(settings)
-    runner = case_files.Runner(box, loaded.features, partial(graph_of, loaded, box, signals, model))
+    speaker = chat_model(settings) if model == "live" else None
+    if model == "scripted":
+        speaker = scripted_model(loaded.catalogue, settings.limits)
+    runner = case_runner.Runner(box, loaded.features, partial(graph_of, loaded, box, signals, speaker))
     advance = (progress or Silence()).stage("cases", len(cases))
     if not langsmith:
         return runner.run(cases, advance)
-    outcomes: list[case_files.Outcome] = []
+    outcomes: list[case_runner.Outcome] = []
 
-    def run(case: case_files.Case) -> case_files.Outcome:
+    def run(case: case_files.Case) -> case_runner.Outcome:
         outcomes.extend(runner.run([case], advance))
         return outcomes[-1]
 
     pseudonyms = pseudonyms_of(settings)
     trials = [experiments.of_case(case, run, settings.trace_text, pseudonyms, dataset is not None) for case in cases]
-    facts = {"index": loaded.version, "model": model.name if model else None, "duetto": VERSION}
+    facts = {"index": loaded.version, "model": speaker.name if speaker else None, "duetto": VERSION}
     upload = experiments.reachable()
     experiments.experiment(dataset or "duetto-cases", trials, facts, upload=upload, at_once=0)
     return outcomes

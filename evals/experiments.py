@@ -19,7 +19,8 @@ from langsmith import Client
 from langsmith.schemas import Example
 
 from duetto.errors import DuettoError
-from duetto.evals.case_files import Case, Outcome
+from duetto.evals.case_files import Case
+from duetto.evals.case_runner import Outcome
 from duetto.evals.datasets import Inputs, inputs_of, keep, key
 from duetto.evals.truth import Verdict
 from duetto.tools.journal import Pseudonyms
@@ -106,7 +107,8 @@ def of_case(case: Case, run: Callable[[Case], Outcome], text: bool, pseudonyms: 
         told: Outputs = plain(asdict(outcome), text, pseudonyms=pseudonyms)
         return told, {"passed": float(not outcome.wrong)}
 
-    unnamed = case.model_copy(update={"user": pseudonyms.of(case.user)})
+    turns = [step.model_copy(update={"user": pseudonyms.of(step.user)}) for step in case.turns]
+    unnamed = case.model_copy(update={"user": pseudonyms.of(case.user), "turns": turns})
     told = inputs_of(unnamed) if text else {"case": {"name": pseudonyms.of(case.name)}}
     return Trial(inputs_of(case) if pulled else told, played)
 

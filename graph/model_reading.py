@@ -1,7 +1,7 @@
 """A turn as a language model reads it: what it is told, what it answers, and that answer with every reference resolved."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -23,7 +23,7 @@ from duetto.tools.language import (
 )
 from duetto.tools.plain.references import MOST_ASKED, Referent
 from duetto.tools.plain.understand import PlainReader
-from duetto.tools.predicate import And, Compare, Operator, Predicate
+from duetto.tools.predicate import And, Compare, Not, Operator, Predicate
 
 Reference = str | int
 
@@ -46,6 +46,7 @@ class LeaningAnswer(BaseModel):
     said: str
     column: str
     order: Literal["highest", "lowest"]
+    than: Reference | None = None
 
 
 class FactAnswer(BaseModel):
@@ -73,6 +74,7 @@ class ExtractAnswer(BaseModel):
     alike: list[Reference] = []
     items: list[Reference] = []
     ambiguous: list[Reference] = []
+    ambiguous_as: Literal["", "liked", "disliked", "seen", "uninterested", "alike"] = ""
     avoid: list[str] = []
     leanings: list[LeaningAnswer] = []
     constraints_set: list[LimitAnswer] = []
@@ -105,8 +107,10 @@ class ModelReading:
             "columns": {c: kind for c, kind in catalogue.kinds.items() if kind in kinds},
         }
         if before["question"] is not None:
-            options = [option["label"] for option in before["question"]["options"]]
-            turn["you_asked"] = {"question": before["question"]["text"], "options": options}
+            asked = before["question"]
+            role = "limit" if any(option["where"] for option in asked["options"]) else asked["role"]
+            options = [option["label"] for option in asked["options"]]
+            turn["you_asked"] = {"question": asked["text"], "options": options, "intent": asked["intent"], "role": role}
         if known:
             turn["known_preferences"] = [{"number": n, "preference": p.text} for n, p in enumerate(known, start=1)]
             turn["history_changed"] = changed
@@ -129,21 +133,22 @@ class ModelReading:
         if answer.intent in (*LOOKED_UP, "why_not") and not rows["items"] and plain.intent == answer.intent:
             rows["items"] = plain.items
         several = self._rows(answer.ambiguous, said, lost)[:MOST_ASKED]
-        question = plain.question
+        question = plain.question if plain.intent == answer.intent and not any(rows.values()) else None
         if len(several) > 1:
-            question = self.reader.ask(Referent(message[:80], among=several), answer.intent)
+            asked = self.reader.ask(Referent(message[:80], among=several), answer.intent)
+            question = replace(asked, role=answer.ambiguous_as)
         set_, unchecked = self._limits(answer.constraints_set)
-        columns = self.box.catalogue.columns("number", "year", "date")
+        leanings, relative = self._leanings(answer.leanings, said, lost)
         return Understanding(
             answer.intent if message else "recommend",
             wish=answer.request.strip() if message else "",
             preferences=preferences,
             besides=(*rows["alike"], *plain.besides),
-            set=set_,
+            set=(*set_, *relative),
             clear=tuple(answer.constraints_clear),
             standing=any(limit.always for limit in answer.constraints_set),
             avoid=tuple(text.strip() for text in answer.avoid if text.strip()),
-            leanings=tuple(Leaning(one.said, one.column, one.order) for one in answer.leanings if one.column in columns),
+            leanings=leanings,
             unchecked=(*(text.strip() for text in answer.unchecked if text.strip()), *unchecked),
             same_topic=answer.same_topic and bool(message),
             fact=self._fact(answer.fact) or plain.fact,
@@ -175,9 +180,26 @@ class ModelReading:
         row = self.box.catalogue.resolve(reference)
         return row if row is not None else self.reader.title(str(reference))
 
+    def _leanings(
+        self, answers: list[LeaningAnswer], said: Conversation, lost: "_Lost"
+    ) -> tuple[tuple[Leaning, ...], tuple[Constraint, ...]]:
+        """Those that compare with an item are limits, by what the item has."""
+        leanings: list[Leaning] = []
+        limits: list[Constraint] = []
+        for one in answers:
+            if one.column not in self.box.catalogue.columns("number", "year", "date"):
+                continue
+            rows = self._rows([one.than], said, lost) if one.than is not None else ()
+            limit = self.reader.columns.beyond(one.said, one.column, one.order, rows[0]) if rows else None
+            if limit is not None:
+                limits.append(limit)
+            else:
+                leanings.append(Leaning(one.said, one.column, one.order))
+        return tuple(leanings), tuple(limits)
+
     def _limits(self, answers: list[LimitAnswer]) -> tuple[tuple[Constraint, ...], tuple[str, ...]]:
-        """Limits by the values that the columns hold; the words of those that no value can check."""
-        found: list[Constraint] = []
+        """Limits by the values that the columns hold, one for the same words; and the words of those that no value can check."""
+        found: dict[str, list[Predicate]] = {}
         unchecked: list[str] = []
         for answer in answers:
             if not answer.values:
@@ -186,8 +208,9 @@ class ModelReading:
             if predicate is None:
                 unchecked.append(answer.said)
             else:
-                found.append(Constraint(answer.said, predicate))
-        return tuple(found), tuple(unchecked)
+                found.setdefault(answer.said, []).append(predicate)
+        limits = [Constraint(said, parts[0] if len(parts) == 1 else And(tuple(parts))) for said, parts in found.items()]
+        return tuple(limits), tuple(unchecked)
 
     def _limit(self, answer: LimitAnswer) -> Predicate | None:
         column, values, operator = answer.column, answer.values, answer.operator
@@ -196,7 +219,9 @@ class ModelReading:
             values = [value for value in known if value is not None]
             if not values:
                 return None
-        return Compare(column, operator, tuple(values) if operator in ("in", "not_in") else values[0])
+        if operator in ("ne", "not_in"):  # exclusions add up, and are told by Not
+            return Not(Compare(column, "eq", values[0]) if len(values) == 1 else Compare(column, "in", tuple(values)))
+        return Compare(column, operator, tuple(values) if operator == "in" else values[0])
 
     def _fact(self, answer: FactAnswer | None) -> Fact | None:
         if answer is None or (answer.column is not None and answer.column not in self.box.catalogue.kinds):
