@@ -84,16 +84,12 @@ class Rerank:
     def _unfit(self, state: State, heard: Heard | None, listed: Listed) -> str:
         """Why a second look is worth it: once a turn, where something was asked for and nothing found is like it."""
         wish = state.understood.meaning.wish
-        if (
-            not wish
-            or heard is None
-            or state.repaired.queries
-            or not listed.top
-            or 2 * len(listed.rows) >= len(self.box.catalogue)
-        ):
+        if not wish or heard is None or state.repaired.queries:
             return ""
-        if not heard.queries:
+        if wish in heard.unheard:
             return f"no word of “{wish}” occurs in the catalogue"
+        if not listed.top or 2 * len(listed.rows) >= len(self.box.catalogue):
+            return ""
         parts = listed.evidence.parts
         best = max(float(parts[part][listed.top].max()) if part in parts else 0.0 for part in ASKED)
         return f"nothing found was much like “{wish}”" if best < self.box.limits.fits_from else ""
@@ -137,7 +133,7 @@ class Rerank:
         """Without `heard` neither the vectors nor the embedder are asked for anything."""
         understood = state.understood
         k, history, meaning = understood.k, understood.history, understood.meaning
-        asked = any(query.asked for query in state.queries)
+        asked = any(query.asked for query in state.queries if heard is None or query.text in heard.queries)
         extra = np.array(meaning.items if meaning.intent == "why_not" else (), dtype=np.int64)
         if meaning.leanings:
             extra = np.concatenate([extra, self._extremes(understood)])

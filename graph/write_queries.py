@@ -46,7 +46,8 @@ class WriteQueries:
         """Queries for a second look, by the model; None without one."""
         if self.model is None or not state.understood.meaning.wish:
             return None
-        missed = [self.box.catalogue.titles[row] for row, _ in (state.found.heard.found[0][:5] if state.found.heard else ())]
+        found = state.found.heard.found[:1] if state.found.heard else ()
+        missed = [self.box.catalogue.titles[row] for first in found for row, _ in first[:5]]
         return self._ask(self.model, state.understood, state, state.written.queries, missed)
 
     def _worth_asking(self, understood: Understood) -> bool:

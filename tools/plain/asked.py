@@ -32,7 +32,16 @@ class Asked:
             return None
         if kinds.PROFILE.search(text):
             return Understanding("profile")
-        for found in (self._why_not, self._why, self._compare, self._extreme, self._count, self._about, self._not_had, self._placed):
+        for found in (
+            self._why_not,
+            self._why,
+            self._compare,
+            self._extreme,
+            self._count,
+            self._about,
+            self._not_had,
+            self._placed,
+        ):
             if (understood := found(text, said)) is not None:
                 return understood
         return Understanding("out_of_scope") if kinds.OUT_OF_SCOPE.search(text) else None
@@ -85,7 +94,7 @@ class Asked:
         if asks is None:
             return None
         what = asks["what"].strip()
-        if match is not None and self._limits(what):
+        if match is not None and kinds.OFFERS.match(match.group(0)) and self._limits(what):
             return None
         referent = self._item(what, said, strictly=match is None)
         if referent is not None:
@@ -162,10 +171,10 @@ class Asked:
         match = kinds.EXTREME.search(text)
         if match is None:
             return None
-        if said.lists and kinds.OF_SHOWN.search(match["what"]) and " your " not in f" {text.lower()} ":
+        wanted = self.columns.extreme(match["word"])
+        if wanted and said.lists and kinds.OF_SHOWN.search(match["what"]) and " your " not in f" {text.lower()} ":
             found = self.references.first(f"the {match['word']} of these", said)
             return self._on("about", found[0], said) if found is not None else None
-        wanted = self.columns.extreme(match["word"])
         if wanted is None:
             said_word = match["word"].strip()
             return Understanding("facts", notes=(f"No column of the catalogue tells what is {said_word}, so I cannot say.",))

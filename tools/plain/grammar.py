@@ -82,7 +82,7 @@ TIME_ONLY = {"before", "older than", "until", "after", "newer than", "since", "f
 LENGTHS = ("minutes", "runtime", "duration", "length")
 LOOSE_ENDS = re.compile(
     r"^(?:(?:and|but|or|then|an?|ok|okay|well|hmm+|so|actually|yes|yeah|oh)\b\W*)+"
-    r"|(?:\W*\b(?:and|but|or|that|which|is|are|then|instead|though|too))+$",
+    r"|(?:\W*\b(?:and|but|or|that|which|is|are|then|instead|though|too|from|of|with))+$",
     re.IGNORECASE,
 )
 MONEY = ("$", "€", "£", "dollars", "euros", "pounds", "usd", "eur", "bucks")

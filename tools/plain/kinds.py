@@ -47,7 +47,9 @@ COUNT = re.compile(
     + END,
     re.IGNORECASE,
 )
-MEASURED = re.compile(r"\w+\s+(?:long\s+)?(?:is|are|was|does|do|has)\s+(?P<what>.+?)(?:\s+(?:have|last|take|run))?$", re.IGNORECASE)
+MEASURED = re.compile(
+    r"\w+\s+(?:long\s+)?(?:is|are|was|does|do|has)\s+(?P<what>.+?)(?:\s+(?:have|last|take|run))?$", re.IGNORECASE
+)
 UNCOUNTED = re.compile(r"\b(?:did|does|do|win|won|people|times|i|my|we|us)\b", re.IGNORECASE)
 TAKES = re.compile(
     r"\W*(?:(?:ok(?:ay)?|well|hm+|great|nice|then|yes|cool)\W+)*(?:(?:i'?ll|i will|i'd|i would|let'?s|let me|i think i'?ll|i want)"
@@ -119,6 +121,7 @@ ASKS = re.compile(
     r"where(?:'s| is| was)|is|was|does|are|can)\s+" + WHAT + END,
     re.IGNORECASE,
 )
+OFFERS = re.compile(r"(?:what|how) about|do you|have you|is there", re.IGNORECASE)
 HAVE = re.compile(r"\b(?:do you (?:have|carry|know|sell)|have you got|is there)\b", re.IGNORECASE)
 SEEN = re.compile(
     r"\b(?:i(?:'ve| have)?\s+(?:(?:already|also|just|both)\s+)*(?:seen|watched|read|heard|own|have|bought|got|know"
