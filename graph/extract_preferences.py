@@ -85,13 +85,14 @@ class ExtractPreferences:
     ) -> tuple[Carried, Profile | None, tuple[str, ...]]:
         """What is known from the turns before and, across conversations, from the person's profile."""
         before = carried(state)
-        if before["turn"] and before["person"] != user:  # another person speaks: nothing of the one before is theirs
+        new = _is_new(before, user)
+        if new and before["turn"]:  # another person speaks: nothing of the one before is theirs
             before = {**NOTHING, "turn": before["turn"]}
         profile = profile_of(store, user) if store is not None and user is not None else None
         if profile is not None:
             opinions: Any = {kind: profile.of(kind) for kind in KINDS}
             before = {**before, **opinions}
-            if not before["turn"]:
+            if new:
                 before["constraints"] = [{"said": c.said, "where": c.where} for c in profile.constraints]
             if not before["tastes"]["history"] and profile.tastes:
                 before["tastes"] = {"history": profile.tastes["history"], "preferences": profile.tastes["preferences"]}
@@ -184,7 +185,7 @@ class ExtractPreferences:
         tastes: TastesKept, runtime: Runtime[Context],
     ) -> None:  # fmt: skip
         thread = runtime.execution_info.thread_id if runtime.execution_info else None
-        if thread is not None and not before["turn"]:
+        if thread is not None and _is_new(before, user):
             note_thread(store, thread, user, self.recordings)
         kept = profile or Profile(user=user)
         lifted = [c["where"] for c in before["constraints"] if c not in now["constraints"]]
@@ -203,6 +204,11 @@ class ExtractPreferences:
             changed = changed.with_tastes(dict(tastes))
         if changed != kept:
             keep_profile(store, changed)
+
+
+def _is_new(before: Carried, user: ItemId | None) -> bool:
+    """Whether somebody else spoke before, or nobody."""
+    return not before["turn"] or before["person"] != user
 
 
 def _digest(history: History) -> str:

@@ -54,7 +54,8 @@ def opening(state: State, box: Toolbox, moved: Changes | None, loosened: list[Re
     if meaning.question is not None:
         return lines
     if meaning.intent == "small_talk":
-        lines.append("Hello! Tell me what you are in the mood for, or name something you liked.")
+        hello = "All right." if state.understood.before["turn"] else "Hello!"
+        lines.append(f"{hello} Tell me what you are in the mood for, or name something you liked.")
     elif meaning.intent == "out_of_scope":
         lines.append(f"I can only help with the {len(box.catalogue):,} items of this catalogue. What are you in the mood for?")
     elif meaning.intent == "start_over":
@@ -80,6 +81,8 @@ def _ranked(state: State, box: Toolbox, loosened: list[Relaxation]) -> list[str]
     if meaning.unchecked:
         unchecked = "”, “".join(meaning.unchecked)
         lines.append(f"No column of the catalogue can check “{unchecked}”, so I went by the texts.")
+    if state.found.heard is not None and meaning.wish in state.found.heard.unheard:
+        lines.append(f"No word of “{meaning.wish}” occurs in the catalogue, so I went without it.")
     lean = "; ".join(leaning.said for leaning in meaning.leanings)
     beside = f"Here is what I found ({limited}):" if limited else "Here is what I found:"
     lines += [f"I leaned towards {lean}."] if lean else []
@@ -93,7 +96,8 @@ def _nothing(state: State, box: Toolbox, limited: str) -> str:
     if _failed(state):
         return "I could not search the catalogue just now, so I have nothing to recommend; please ask again."
     if not limited:
-        return "I found nothing in the catalogue that you do not have already."
+        any_left = bool(box.eligible(understood.history, understood.where, understood.hidden).any())
+        return "I found nothing for this." if any_left else "I found nothing in the catalogue that you do not have already."
     fitting = int(box.eligible(NOBODY, where(state.constraints)).sum())
     if not fitting:
         return f"Nothing in the whole catalogue is within your limits ({limited})."

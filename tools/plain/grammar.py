@@ -29,7 +29,8 @@ AFFECT = re.compile(
 ALIKE = re.compile(r"\b(?:like|similar to|along the lines of|in the (?:style|spirit) of)\s+(?P<what>[^.;!?]+)", re.IGNORECASE)
 UNLIKE = re.compile(
     r"(?:\b(?:not|nothing|never|no|without|avoid|hate|dislike)|n't(?: want| like| show me)?)\s+"
-    r"(?:(?:an?|any|another|something|anything|films?|movies?|books?|items?|things?|stuff|more|much|to see|to watch|really)\s+)*$",
+    r"(?:(?:an?|any|another|something|anything|films?|movies?|books?|items?|things?|stuff|more|much|to see|to watch"
+    r"|really)\s+)*$",
     re.IGNORECASE,
 )
 JOINT = re.compile(r"(,\s*and\s+|\s+and\s+|,\s*|\s+but\s+|\s+or\s+)")
@@ -48,9 +49,10 @@ ONLY = re.compile(r"\bonly\s+" + VALUE, re.IGNORECASE)
 ONLY_BEHIND = re.compile(r"\b(?:(?:on|in|by|from)\s+)?(?P<what>[\w'&-]+)\s+only\b(?=\s*(?:[.,;!?]|$))", re.IGNORECASE)
 FROM = re.compile(r"\b(?:from|by|made by|directed by|(?:of|from) the brand)\s+(?:the\s+)?" + VALUE, re.IGNORECASE)
 CLEAR_ALL = re.compile(
-    r"(?:^|[.!?,;:])\s*(?:(?:ok(?:ay)?|let'?s|let us|can we|could we|please|i want to|i'd like to|now|no|actually|so|and|just)\W+)*"
-    r"(?:start(?:ing)? (?:all )?over|start(?:ing)? (?:again|(?:a )?new|from scratch)|from scratch|(?:a )?new (?:search|conversation)|"
-    r"reset(?:\s+everything)?|forget (?:everything|it all|all (?:of )?(?:it|that))|clear (?:all|everything))\b",
+    r"(?:^|[.!?,;:])\s*(?:(?:ok(?:ay)?|let'?s|let us|can we|could we|please|i want to|i'd like to|now|no|actually|so"
+    r"|and|just)\W+)*(?:start(?:ing)? (?:all )?over|start(?:ing)? (?:again|(?:a )?new|from scratch)|from scratch|"
+    r"(?:a )?new (?:search|conversation)|reset(?:\s+everything)?|forget (?:everything|it all|all (?:of )?(?:it|that))"
+    r"|clear (?:all|everything))\b",
     re.IGNORECASE,
 )
 CLEAR = re.compile(r"\b(?:forget|drop|ignore|remove|never mind|any)\s+(?:about\s+)?(?:the\s+)?(?P<what>\w+)", re.IGNORECASE)

@@ -28,7 +28,8 @@ NO_IDEA = re.compile(
     re.IGNORECASE,
 )
 NOT_HAD = re.compile(
-    r"\b(?:i(?:'ve| have)?\s+)?(?:(?:have not|haven'?t|had not|hadn'?t|did not|didn'?t|never|not)\s+)+(?:(?:actually|even|yet|ever)\s+)*"
+    r"\b(?:i(?:'ve| have)?\s+)?(?:(?:have not|haven'?t|had not|hadn'?t|did not|didn'?t|never|not)\s+)+"
+    r"(?:(?:actually|even|yet|ever)\s+)*"
     r"(?:seen|see|saw|watched|watch|read|heard (?:of|about)|hear of|heard|bought|tried|played|own|had)\s+(?P<what>[^.;!?]+)",
     re.IGNORECASE,
 )
@@ -52,8 +53,9 @@ MEASURED = re.compile(
 )
 UNCOUNTED = re.compile(r"\b(?:did|does|do|win|won|people|times|i|my|we|us)\b", re.IGNORECASE)
 TAKES = re.compile(
-    r"\W*(?:(?:ok(?:ay)?|well|hm+|great|nice|then|yes|cool)\W+)*(?:(?:i'?ll|i will|i'd|i would|let'?s|let me|i think i'?ll|i want)"
-    r" (?:like to )?(?:take|watch|see|try|pick|choose|read|buy|get|go (?:with|for)|have)\s+)?(?P<what>[^?!.;,]+?)"
+    r"\W*(?:(?:ok(?:ay)?|well|hm+|great|nice|then|yes|cool)\W+)*"
+    r"(?:(?:i'?ll|i will|i'd|i would|let'?s|let me|i think i'?ll|i want) (?:like to )?"
+    r"(?:take|watch|see|try|pick|choose|read|buy|get|go (?:with|for)|have)\s+)?(?P<what>[^?!.;,]+?)"
     r"(?:\s+(?:sounds?|looks?|seems?)\b[^?!.]*)?(?:\s+(?:please|then|it is))?[\s.!]*",
     re.IGNORECASE,
 )
@@ -116,7 +118,8 @@ TELL = re.compile(
 ASKS = re.compile(
     r"^\W*(?:(?:and|so|ok|hm+)\W+)?(?:what(?:'s| is| was)|who(?:'s| is| was)?(?: (?:directed|made|wrote|plays|stars"
     r"|starred)(?: in)?)?|when(?:'s| is| was)|"
-    r"how (?:long|old|much|expensive|short|good)(?:'s| is| was| does)?|(?:would|will|do you think) i(?: would|'d|'ll| will)? (?:like|love|enjoy)|what (?:year|genres?|price|kind of \w+"
+    r"how (?:long|old|much|expensive|short|good)(?:'s| is| was| does)?|"
+    r"(?:would|will|do you think) i(?: would|'d|'ll| will)? (?:like|love|enjoy)|what (?:year|genres?|price|kind of \w+"
     r"|sort of \w+)(?: (?:is|was))?|"
     r"where(?:'s| is| was)|is|was|does|are|can)\s+" + WHAT + END,
     re.IGNORECASE,
@@ -198,4 +201,14 @@ EMPTY = frozenset(
         "called",
         "about",
     ]
+)
+# Talk that goes on with what was wished, and a request of its own.
+REMARK = re.compile(
+    r"\b(?:i|i'm|i've|i'd|it|it's|that|that's|they|we|he|she|you|yes|yeah|yep|no|nope|lol|haha|was|were|is|are|did)\b",
+    re.IGNORECASE,
+)
+REQUEST = re.compile(
+    r"\b(?:some(?:thing)?|any(?:thing)?|want|need|looking|look for|recommend|suggest|find|show|give|prefer|in the mood|more|"
+    r"(?:what|how) about|another|instead|now|can you|could you|do you have|only|would like|'d like)\b",
+    re.IGNORECASE,
 )

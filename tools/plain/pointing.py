@@ -17,7 +17,9 @@ NOUN = r"(?:ones?|films?|movies?|books?|items?|products?|titles?|picks?|recommen
 EARLY = r"(?:\s+(?:of|from|in)\s+(?:the|your)\s+(?P<early>first|earlier|earliest)\s+(?:list|answer|recommendations?))?"
 ORDINAL = re.compile(
     r"(?:(?:the|your|that)\s+)?(?:(?P<mark>#|number\s+|no\.\s*|nr\.?\s*)?"
-    r"(?:(?P<word>first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last)(?:\s+" + NOUN + r"(?!\s+(?:i|we|in the (?:series|trilogy|saga))\b)"
+    r"(?:(?P<word>first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last)(?:\s+"
+    + NOUN
+    + r"(?!\s+(?:i|we|in the (?:series|trilogy|saga))\b)"
     r"|(?=\s*(?:[,.;:!?]|$|"
     r"(?:and|or|but|is|was|with|then|instead|please|from|of|in|too)\b)))"
     r"|(?P<number>\d{1,3}(?:st|nd|rd|th)?)(?P<noun>\s+"

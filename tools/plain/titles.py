@@ -53,6 +53,12 @@ class Titles:
                 return row, " ".join(words[end:])
         return None
 
+    def starting(self, text: str) -> str:
+        """The longest title, letter for letter, that the text begins with, as it stands there; empty where there is none."""
+        ends = [match.end() for match in re.finditer(r"\S+", text)][:12]
+        found = (text[:end].rstrip("?!.,;") for end in reversed(ends))
+        return next((name for name in found if plain(name) in self._by_title), "")
+
     def holding(self, text: str) -> list[int]:
         """Rows whose titles hold these words in this order, at most a few."""
         wanted = f" {plain(text)} "

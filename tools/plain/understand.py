@@ -17,6 +17,7 @@ from duetto.tools.plain.references import References, Referent
 from duetto.tools.plain.titles import Titles
 from duetto.tools.predicate import Compare
 
+LONGEST_TITLE = 200  # characters
 OPINIONS = ("liked", "disliked", "seen", "uninterested")
 
 
@@ -141,7 +142,7 @@ class PlainReader:
         elif standing:
             text = kinds.FOR_GOOD.sub(" ", text)
         wish = _searchable(text)
-        missed = [r for r in alike if not r.rows and not r.among]
+        missed = [r for r in alike if not r.rows and not r.among and not r.shown]
         wish = wish or " ".join(described(r.phrase) for r in missed)
         rows = {kind: _rows(referents) for kind, referents in opinions.items()}
         given = [*opinions.items(), ("alike", [r for r in alike if r not in missed])]
@@ -174,21 +175,33 @@ class PlainReader:
                               (kinds.NOT_FOR_ME, "uninterested")):  # fmt: skip
             start = 0
             while (match := pattern.search(text, start)) is not None:
-                referents, rest = self.references.several(match["what"], said)
+                end = self._end(text, match)
+                referents, rest = self.references.several(text[match.start("what") : end], said)
                 start = match.start() if referents else max(match.start("what"), match.start() + 1)
                 if referents:
                     found.setdefault(kind or ("disliked" if match["bad"] else "liked"), []).extend(referents)
-                    text = f"{text[: match.start()]} {rest}{text[match.end() :]}"
+                    text = f"{text[: match.start()]} {rest}{text[max(end, match.end()) :]}"
         return text
+
+    def _end(self, text: str, match: re.Match[str]) -> int:
+        """Where the phrase of a match ends: a title may have full stops of its own."""
+        start, end = match.span("what")
+        whole = text[start : start + LONGEST_TITLE]
+        if len(whole) <= end - start:
+            return end
+        if start + len(whole) == len(text) and self.titles.find(whole.rstrip(" .;!?")) is not None:
+            return len(text)
+        return max(end, start + len(self.titles.starting(whole)))
 
     def _alike(self, text: str, said: Conversation) -> tuple[str, list[Referent]]:
         found: list[Referent] = []
         for match in list(grammar.ALIKE.finditer(text)):
-            referents, rest = self.references.several(match["what"], said)
+            end = self._end(text, match)
+            referents, rest = self.references.several(text[match.start("what") : end], said)
             if referents and grammar.UNLIKE.search(text[: match.start()]) is None:
                 found.extend(referents)
                 lead = re.sub(r"\b(?:more|some|another|something|anything|one|ones)\s*$", "", text[: match.start()])
-                text = f"{lead} {rest}{text[match.end() :]}"
+                text = f"{lead} {rest}{text[end:]}"
                 break
         return text, found
 
