@@ -58,9 +58,12 @@ class Asked:
 
     def _why(self, text: str, said: Conversation) -> Understanding | None:
         match = kinds.WHY.search(text)
-        if match is None or kinds.WHY_NOT.search(text) or not said.lists:
+        if match is None or kinds.WHY_NOT.search(text):
             return None
         what = (match["what"] or "").strip()
+        if not said.lists:
+            pointed = pointing.ORDINAL.match(what) or pointing.PRONOUN.match(what)
+            return self._on("why", Referent(pointed.group(0)), said) if pointed else None
         if not what or what.lower() in ("that", "these", "those", "them", "this list", "the list"):
             return Understanding("why", items=said.focus[:1] if len(said.focus) == 1 else said.last[:3])
         referent = self._item(what, said)
@@ -93,7 +96,7 @@ class Asked:
         asks = match or kinds.ASKS.search(text)
         if asks is None:
             return None
-        what = asks["what"].strip()
+        what = re.sub(r"\s+(?:about|called)$", "", asks["what"].strip())
         if match is not None and kinds.OFFERS.match(match.group(0)) and self._limits(what):
             return None
         referent = self._item(what, said, strictly=match is None)
@@ -113,9 +116,10 @@ class Asked:
         """Nothing but an item that was shown, or that it sounds good."""
         match = kinds.TAKES.fullmatch(text)
         found = self.references.first(match["what"], said, title=False) if match and said.lists else None
-        if found is None or found[1].strip(" .!?") or not (found[0].rows or found[0].among):
+        if found is None or found[1].strip(" .!?"):
             return None
-        return self._on("about", found[0], said)
+        pointed = found[0].rows or found[0].among or pointing.ORDINAL.match(found[0].phrase)
+        return self._on("about", found[0], said) if pointed else None
 
     def _limits(self, what: str) -> bool:
         """Whether a phrase, all of it, is a value or a range of a column: "what about the 80s?"."""

@@ -169,8 +169,10 @@ class Filters:
                 end, (column, value) = first
                 found.set.append(Constraint(lead + " ".join(words[:end]), build(Compare(column, "eq", value))))
                 words = words[end:]
-                if build is not Not or words[:1] not in (["and"], ["or"], ["nor"]) or self.columns.value(words[1:]) is None:
+                if build is not Not:
                     return " " + " ".join(words)
+                if words[:1] not in (["and"], ["or"], ["nor"]) or self.columns.value(words[1:]) is None:
+                    return " " + self._values(" ".join(words), pattern, found, build)  # "no comedies and no musicals"
                 words = words[1:]
             if not must:
                 return match.group(0)
