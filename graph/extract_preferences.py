@@ -91,7 +91,8 @@ class ExtractPreferences:
         profile = profile_of(store, user) if store is not None and user is not None else None
         if profile is not None:
             opinions: Any = {kind: profile.of(kind) for kind in KINDS}
-            before = {**before, **opinions}
+            past = [_with_profile(step, before, opinions) for step in before["past"]]
+            before = {**before, **opinions, "past": past}
             if new:
                 before["constraints"] = [{"said": c.said, "where": c.where} for c in profile.constraints]
             if not before["tastes"]["history"] and profile.tastes:
@@ -204,6 +205,17 @@ class ExtractPreferences:
             changed = changed.with_tastes(dict(tastes))
         if changed != kept:
             keep_profile(store, changed)
+
+
+def _with_profile(step: Wanted, then: Carried, now: Any) -> Wanted:
+    """A step to undo, with what was said of items in other conversations since: it takes back only what was said in this one."""
+    changed: Any = {}
+    for kind in KINDS:
+        came = {str(item) for item in then[kind]} - {str(item) for item in step[kind]}
+        here = {str(item) for item in (*now[kind], *came)}
+        back = [item for item in step[kind] if str(item) not in here and item not in then[kind]]
+        changed[kind] = [item for item in now[kind] if str(item) not in came] + back
+    return cast(Wanted, {**step, **changed})
 
 
 def _is_new(before: Carried, user: ItemId | None) -> bool:

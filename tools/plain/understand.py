@@ -86,18 +86,24 @@ class PlainReader:
             return Understanding(same_topic=True)
         rows = tuple(option.row for option in question.options if option.row is not None)
         if not rows:
-            words = re.findall(r"[\w'&-]+", text.lower())
+            bare = text.strip(" .!?").lower()
+            if exact := [option for option in question.options if option.label.lower() == bare]:
+                return self._chosen(exact[0], text, "", said)
+            if self._asked.read(text, said) is not None:
+                return None
+            left = self._filters.read(text, said, Limited())  # what is ruled out is no answer
+            words = list(re.finditer(r"[\w'&-]+", left))
             for start in range(len(words)):
-                known = self.columns.value(words[start:])
+                known = self.columns.value([word.group(0) for word in words[start:]])
                 for option in question.options:
                     if option.predicate is not None and known and option.predicate == Compare(known[1][0], "eq", known[1][1]):
-                        return self._chosen(option, text, said)
-            named = [option for option in question.options if option.label.lower() in text.lower()]
+                        return self._chosen(option, text, left[words[start + known[0] - 1].end() :], said)
+            labelled = [option for option in question.options if option.label.lower() in left.lower()]
             place = re.fullmatch(r"\W*(?:the\s+)?(\w+)(?:\s+one)?\W*", text)
             number = place and (pointing.ORDINALS.get(place[1].lower()) or (int(place[1]) if place[1].isdecimal() else 0))
-            if not named and number and number <= len(question.options):
-                named = [question.options[number - 1]]
-            return self._chosen(named[0], text, said) if named else None
+            if not labelled and number and number <= len(question.options):
+                labelled = [question.options[number - 1]]
+            return self._chosen(labelled[0], text, "", said) if labelled else None
         offered = Conversation(lists=(rows,))
         found = self.references.first(
             re.sub(r"^\W*(?:i mean|i meant|it's|the one called|yes)\b\W*", "", text), offered, title=True
@@ -107,12 +113,14 @@ class PlainReader:
             found = (Referent(text, tuple(titled)), "") if len(titled) == 1 else None
         return None if found is None else self._about(question.intent, question.role, found[0].rows)
 
-    def _chosen(self, option: Option, text: str, said: Conversation) -> Understanding:
+    def _chosen(self, option: Option, text: str, behind: str, said: Conversation) -> Understanding:
+        """The option, with the other limits of the text and what is wished for `behind` it."""
         assert option.predicate is not None
         limits = Limited()
         self._filters.read(text, said, limits)
         others = tuple(c for c in limits.set if c.predicate != option.predicate)
-        return Understanding(set=(Constraint(option.label, option.predicate), *others), same_topic=True)
+        chosen = Constraint(option.label, option.predicate)
+        return Understanding(wish=_searchable(behind), set=(chosen, *others), same_topic=True)
 
     def _about(self, intent: Intent, role: str, rows: tuple[int, ...]) -> Understanding:
         if role in OPINIONS:
