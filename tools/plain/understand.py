@@ -109,7 +109,8 @@ class PlainReader:
             re.sub(r"^\W*(?:i mean|i meant|it's|the one called|yes)\b\W*", "", text), offered, title=True
         )
         if found is None or found[0].among or not set(found[0].rows) <= set(rows):
-            titled = self.titles.among(text.strip(" .!?"), rows)
+            named = text.strip(" .!?")
+            titled = self.titles.among(named, rows) or self.titles.among(named, said.last)  # of many, a few were offered
             found = (Referent(text, tuple(titled)), "") if len(titled) == 1 else None
         return None if found is None else self._about(question.intent, question.role, found[0].rows)
 
