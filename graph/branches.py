@@ -12,6 +12,7 @@ from typing import Any
 from langchain_core.tools import BaseTool
 
 from duetto.errors import BadInput
+from duetto.graph.carried import known_to
 from duetto.graph.state import Found, Gathered, Outcome, State, since
 from duetto.tools.agent_tools import artifact
 
@@ -46,7 +47,7 @@ def _run(tool: BaseTool, name: str, state: State, **arguments: Any) -> tuple[Any
     understood = state.understood
     try:
         return artifact(
-            tool, f"{tool.name}-{state.turn}", user=understood.user, liked=state.liked, disliked=state.disliked,
+            tool, f"{tool.name}-{state.turn}", user=understood.user, liked=known_to(vars(state)), disliked=state.disliked,
             hidden=list(understood.hidden), where=understood.where, **arguments,
         ), ()  # fmt: skip
     except BadInput:

@@ -1,5 +1,6 @@
 """What is kept between turns, as plain values by id, and the same by rows, as readers of a turn want it."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from duetto.graph.state import Carried, ItemId, QuestionKept, State, TopicKept, Wanted
@@ -89,6 +90,11 @@ def _question(kept: QuestionKept | None, catalogue: Catalogue) -> Question | Non
         for option in kept["options"]
     )
     return Question(kept["text"], options, cast(Intent, kept["intent"]), kept["role"])
+
+
+def known_to(said: Mapping[str, Any]) -> list[ItemId]:
+    """Items that speak for a taste: what was liked, and, as in any log, what somebody has or talks of and did not dislike."""
+    return [*said["named"], *said["seen"], *said["liked"]]
 
 
 def said_of_items(kept: list[ItemId], new: list[ItemId], gone: list[ItemId]) -> list[ItemId]:

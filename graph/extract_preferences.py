@@ -2,16 +2,18 @@
 
 import hashlib
 import json
+import re
 import time
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
 
 from duetto import prompts
 from duetto.errors import ModelMisbehaved
-from duetto.graph.carried import carried, conversation, said_of_items, topic_after, topic_kept, topic_of, wanted
+from duetto.graph.carried import carried, conversation, known_to, said_of_items, topic_after, topic_kept, topic_of, wanted
 from duetto.graph.input import the_message, the_user, wanted_k, wanted_reasons
 from duetto.graph.model_reading import ExtractAnswer, ModelReading
 from duetto.graph.state import NOTHING, Carried, Context, ItemId, Outcome, State, TastesKept, Understood, Wanted, since
@@ -53,17 +55,19 @@ class ExtractPreferences:
         reasons = wanted_reasons(runtime.context, self.model is not None)
         store = runtime.store if user is not None else None
         before, profile, lost = self._before(state, user, store)
-        said = conversation(before, catalogue)
-        known = self.box.history(user, before["liked"], before["disliked"])
+        told = self._told_by_others(state)
+        said = _with(conversation(before, catalogue), told)
+        known = self.box.history(user, known_to(before), before["disliked"])
         meaning = self.reader.read(message, said)
         outcome, tastes = Outcome(), before["tastes"]
         if self.model is not None and meaning.intent not in CERTAIN and (message or len(known)):
             meaning, outcome, tastes = self._ask(self.model, message, meaning, known, before, said, deadline)
         elif self.model is None and not may_be_english(message):
             meaning = replace(meaning, notes=(*meaning.notes, "Without a language model I read English only."))
+        meaning = replace(meaning, named=tuple(dict.fromkeys((*(told or ()), *meaning.named, *meaning.alike))))
         meaning, refused = checked(meaning, catalogue)
         now, past, meaning = self._after(before, meaning, said)
-        history = self.box.history(user, now["liked"], now["disliked"])
+        history = self.box.history(user, known_to(now), now["disliked"])
         if not meaning.preferences and meaning.intent in (*RANKED, "profile"):
             meaning = replace(meaning, preferences=plain_preferences(history, self.features, limits.preferences))
         if store is not None and user is not None:
@@ -163,12 +167,24 @@ class ExtractPreferences:
             kind: said_of_items(was[kind], new[kind], [item for other in KINDS if other != kind for item in new[other]])
             for kind in KINDS
         }
+        judged = [item for items in new.values() for item in items]
+        known = {str(item) for kind in KINDS for item in opinions[kind]}
+        named = [item for row in meaning.named if str(item := ids[row]) not in known]
+        opinions["named"] = said_of_items(was["named"], named, judged)
         topic = was["topic"]
         if meaning.intent == "start_over":
             topic = NOTHING["topic"]
         elif meaning.intent in RANKED and meaning.intent != "why_not" and meaning.question is None:
             topic = topic_kept(topic_after(meaning, said.topic), self.box.catalogue)
         return cast(Wanted, {"constraints": in_force(was["constraints"], meaning), "topic": topic, **opinions})
+
+    def _told_by_others(self, state: State) -> tuple[int, ...] | None:
+        """The items that somebody in our place named in talk since our last turn, such as a person who took over; None where
+        nobody did. A numbered list is no talk, but perhaps our own."""
+        told = [message for message in state.messages[-2:] if isinstance(message, AIMessage)]
+        if not told or (text := str(told[-1].text)) == state.answer.get("reply") or re.search(r"^\s*1\. ", text, re.MULTILINE):
+            return None
+        return tuple(self.reader.titles.mentioned(text)[0])
 
     def _where(self, now: Wanted, meaning: Understanding) -> dict[str, Any] | None:
         """The limits in force; and whoever asks for something like an item does not ask for that item."""
@@ -186,7 +202,7 @@ class ExtractPreferences:
         tastes: TastesKept, runtime: Runtime[Context],
     ) -> None:  # fmt: skip
         thread = runtime.execution_info.thread_id if runtime.execution_info else None
-        if thread is not None and _is_new(before, user):
+        if thread is not None:
             note_thread(store, thread, user, self.recordings)
         kept = profile or Profile(user=user)
         lifted = [c["where"] for c in before["constraints"] if c not in now["constraints"]]
@@ -205,6 +221,13 @@ class ExtractPreferences:
             changed = changed.with_tastes(dict(tastes))
         if changed != kept:
             keep_profile(store, changed)
+
+
+def _with(said: Conversation, told: tuple[int, ...] | None) -> Conversation:
+    """What was told in the place of our last list is what can be pointed at."""
+    if told is None:
+        return said
+    return replace(said, lists=(*said.lists[:-1], told) if told else said.lists[:-1], focus=told)
 
 
 def _with_profile(step: Wanted, then: Carried, now: Any) -> Wanted:

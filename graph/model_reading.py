@@ -150,6 +150,7 @@ class ModelReading:
             avoid=tuple(text.strip() for text in answer.avoid if text.strip()),
             leanings=leanings,
             unchecked=(*(text.strip() for text in answer.unchecked if text.strip()), *unchecked),
+            named=tuple(row for row in plain.named if row not in {row for some in rows.values() for row in some}),
             same_topic=answer.same_topic and bool(message),
             fact=self._fact(answer.fact) or plain.fact,
             question=question,

@@ -81,6 +81,7 @@ class Before(BaseModel):
     disliked: list[ItemId]
     seen: list[ItemId] = []
     uninterested: list[ItemId] = []
+    named: list[ItemId] = []
     past: list[Wanted] = []
     tastes: TastesKept = NO_TASTES
     shown: list[list[ItemShown]] = []

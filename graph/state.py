@@ -175,6 +175,7 @@ class Wanted(TypedDict):
     disliked: list[ItemId]
     seen: list[ItemId]
     uninterested: list[ItemId]
+    named: list[ItemId]
 
 
 class Carried(Wanted):
@@ -193,7 +194,7 @@ NO_TOPIC: TopicKept = {"wish": "", "alike": [], "avoid": [], "leanings": [], "un
 NO_TASTES: TastesKept = {"history": "", "preferences": []}
 NOTHING: Carried = {
     "turn": 0, "person": None, "constraints": [], "topic": NO_TOPIC, "liked": [], "disliked": [], "seen": [],
-    "uninterested": [], "past": [], "tastes": NO_TASTES, "shown": [], "focus": [], "question": None,
+    "uninterested": [], "named": [], "past": [], "tastes": NO_TASTES, "shown": [], "focus": [], "question": None,
 }  # fmt: skip
 
 
@@ -212,6 +213,7 @@ class State:
     disliked: list[str | int] = field(default_factory=list)
     seen: list[str | int] = field(default_factory=list)
     uninterested: list[str | int] = field(default_factory=list)
+    named: list[str | int] = field(default_factory=list)
     past: list[Wanted] = field(default_factory=list)
     tastes: TastesKept = field(default_factory=lambda: NO_TASTES)
 

@@ -101,9 +101,10 @@ class Understanding:
     `leanings` soft orders; `same_topic` says that they go on with what was wished before. Items `besides` which others are
     wanted are left out of this turn. `set` and `clear` are the delta
     of constraints: `clear` names columns whose constraints end, or a constraint by its words ("*": all); `standing` ones
-    hold in later conversations too. `unchecked` are hard wishes that no column can check. `items` are what the turn is
-    about; `notes` are said to the person. `queries` are search queries that came with it. `dropped` counts references that
-    resolved to no item.
+    hold in later conversations too. `unchecked` are hard wishes that no column can check. `named` are items that were named
+    without a word of what the person thinks of them: a sign of taste all the same. `items` are what the turn is about;
+    `notes` are said to the person. `queries` are search queries that came with it. `dropped` counts references that resolved
+    to no item.
     """
 
     intent: Intent = "recommend"
@@ -113,6 +114,7 @@ class Understanding:
     disliked: tuple[int, ...] = ()
     seen: tuple[int, ...] = ()
     uninterested: tuple[int, ...] = ()
+    named: tuple[int, ...] = ()
     alike: tuple[int, ...] = ()
     besides: tuple[int, ...] = ()
     set: tuple[Constraint, ...] = ()

@@ -6,10 +6,14 @@ from typing import Literal
 from duetto.tools.predicate import Operator
 
 SMALL_TALK = re.compile(
-    r"\W*(?:(?:hi|hello|hey|thanks?|thank you|thx|(?:good|great|nice|lovely) (?:morning|evening|day|night|one|time|weekend)|good ?bye|bye|"
-    r"how are you(?: doing)?|how(?:'s| is) it going|i(?:'m| am) (?:good|fine|well|great)|and you|you too|same to you|take care|see you|have an?|"
-    r"for (?:the|your|all the|all your) (?:help|suggestions?|recommendations?|tips?|ideas?)|(?:it|that|they|this) (?:sounds?|looks?) (?:good|great)|"
-    r"sounds (?:good|great)|i appreciate (?:it|that|the (?:help|suggestions?|recommendations?))|you(?:'re| are) welcome|enjoy|my friend|"
+    r"\W*(?:(?:hi|hello|hey|thanks?|thank you|thx|(?:good|great|nice|lovely) (?:morning|evening|day|night|one|time"
+    r"|weekend)|good ?bye|bye|"
+    r"how are you(?: doing)?|how(?:'s| is) it going|i(?:'m| am) (?:good|fine|well|great)|and you|you too|same to you"
+    r"|take care|see you|have an?|"
+    r"for (?:the|your|all the|all your) (?:help|suggestions?|recommendations?|tips?|ideas?)|(?:it|that|they"
+    r"|this) (?:sounds?|looks?) (?:good|great)|"
+    r"sounds (?:good|great)|i appreciate (?:it|that|the (?:help|suggestions?|recommendations?))|you(?:'re"
+    r"| are) welcome|enjoy|my friend|"
     r"ok|okay|great|good|nice|perfect|awesome|cool|there|now|so much|very much|a lot|lol|haha|man)\b\W*)+",
     re.IGNORECASE,
 )
@@ -18,7 +22,8 @@ FILLER = re.compile(
     r"surprise me|(?:do you have|have you got|(?:is|are) there|what about|how about)(?:\s+any(?:\s+good)?)?|"
     r"looking for|i(?:'d| would) like|i (?:really |also )?(?:like|love|enjoy|prefer)|"
     r"(?:i )?want(?: to (?:see|watch|buy|read|hear))?|i need|something|anything|some|me|"
-    r"(?:do you know|any) (?:of )?(?:any )?(?:good|great|other|more)(?= )|(?:any|other|more) (?:suggestions?|recommendations?|ideas?|tips?)|"
+    r"(?:do you know|any) (?:of )?(?:any )?(?:good|great|other|more)(?= )|(?:any|other|more) (?:suggestions?"
+    r"|recommendations?|ideas?|tips?)|"
     r"(?:movie|film|book|product) (?:suggestions?|recommendations?)|what else|to (?:see|watch|find)|"
     r"like (?:that|those|this|these|it|them))\b",
     re.IGNORECASE,
@@ -44,7 +49,8 @@ VALUE = r"(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})"
 NO_WISH = r"what|that|this|it|in|to|sure|now|today|yet|seen|read|heard|watched|if|because|as|so|going|feeling|here|working"
 EXCLUDED = re.compile(
     r"\b(?:no|not(?!\s+(?:" + NO_WISH + r")\b)|without|except|(?:anything|everything|all)\s+but|nothing|avoid|skip|"
-    r"(?:i\s+)?never\s+(?:(?:ever|again|do|really)\s+)*(?:watch|show|recommend|suggest|give|see|read|buy|want|like|enjoy)(?:\s+me)?|"
+    r"(?:i\s+)?never\s+(?:(?:ever|again|do|really)\s+)*(?:watch|show|recommend|suggest|give|see|read|buy|want|like"
+    r"|enjoy)(?:\s+me)?|"
     r"i\s+(?:(?:really|always|just|also)\s+)*(?:(?:do not|don'?t)\s+(?:(?:really|ever)\s+)*"
     r"(?:like|enjoy|want|watch|read|buy)(?!\s+to\b)|hate|dislike|can'?t stand))\s+"
     r"(?:any\s+|an?\s+|for\s+|too\s+|more\s+|from\s+|by\s+)*" + VALUE,
@@ -88,7 +94,8 @@ OPPOSITE: dict[Operator, Operator] = {"lt": "ge", "le": "gt", "gt": "le", "ge": 
 TIME_ONLY = {"before", "older than", "until", "after", "newer than", "since", "from"}
 LENGTHS = ("minutes", "runtime", "duration", "length")
 LOOSE_ENDS = re.compile(
-    r"^(?:(?:and|but|or|then|an?|ok|okay|well|hmm+|so|actually|yes|yeah|oh|hi|hello|hey|thanks|thank you|a|an|the|i'm|great)\b\W*)+"
+    r"^(?:(?:and|but|or|then|an?|ok|okay|well|hmm+|so|actually|yes|yeah|oh|hi|hello|hey|thanks|thank you|a|an|the|i'm"
+    r"|great)\b\W*)+"
     r"|(?:\W*\b(?:and|but|or|that|which|is|are|then|instead|though|too|from|of|with))+$",
     re.IGNORECASE,
 )

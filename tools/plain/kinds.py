@@ -158,7 +158,9 @@ THAN = re.compile(
 )
 MORE_PLEASE = re.compile(
     r"\W*(?:(?:show|give) me (?:some )?more|more(?: please)?|next|others?|something else|anything else|what else"
-    r"|other (?:ones|options))\W*",
+    r"|(?:(?:do you have|have you got|got|are there)\s+)?(?:any|some)?\s*(?:other|more|others)\s*"
+    r"(?:ones?|options?|suggestions?|recommendations?|ideas?|tips?|films?|movies?|books?|items?|products?)?"
+    r"|what else (?:can you|do you|would you) (?:recommend|suggest|have|know))\W*",
     re.IGNORECASE,
 )
 ALSO = re.compile(
@@ -166,7 +168,8 @@ ALSO = re.compile(
     re.IGNORECASE,
 )
 FOR_GOOD = re.compile(
-    r"\b(?:never(?=\s+(?:ever\s+|do\s+|again\s+|really\s+)*(?:watch|show|recommend|suggest|give|see|read|buy|want|like|enjoy|any|again)\b)|"
+    r"\b(?:never(?=\s+(?:ever\s+|do\s+|again\s+|really\s+)*(?:watch|show|recommend|suggest|give|see|read|buy|want"
+    r"|like|enjoy|any|again)\b)|"
     r"n't ever|ever again|always|in general|from now on|at all times|as a rule)(?:\b|$)",
     re.IGNORECASE,
 )
@@ -208,7 +211,9 @@ REMARK = re.compile(
     re.IGNORECASE,
 )
 REQUEST = re.compile(
-    r"\b(?:some(?:thing)?|any(?:thing)?|want|need|looking|look for|recommend|suggest|find|show|give|prefer|in the mood|more|"
-    r"(?:what|how) about|another|instead|now|can you|could you|do you have|only|would like|'d like)\b",
+    r"\b(?:(?:can|could|would) you|do you (?:have|know)|recommend(?! it)|suggest(?! it)|i(?:'m| am) looking"
+    r"|looking for|i want(?! to see (?:it|that))|"
+    r"i need|show me|give me|find me|something|in the mood|(?:what|how) about|another|instead|i(?:'d| would) (?:like"
+    r"|love|prefer))\b",
     re.IGNORECASE,
 )

@@ -14,6 +14,11 @@ from duetto.tools.plain import grammar
 LIKENESS = 88.0  # of 100, from which a text is a title with a typo
 NEAR = 70.0  # from which a title may be offered
 MOST = 5
+LONGEST = 12  # words of a title in running text
+_YEAR = re.compile(r"\s*\(((?:18|19|20)\d\d)\)")
+_CASED = re.compile(
+    r"(?<![\w'])[A-Z0-9][\w'’&.:-]*(?:,?\s+(?:[A-Z0-9][\w'’&.:-]*|of|the|and|a|an|in|on|to|for|at|with|from|by|vs))+"
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Titles:
     catalogue: Catalogue
 
     def warm(self) -> None:
-        _ = self._by_title, self._most_joints
+        _ = self._by_title, self._most_joints, self._by_year
 
     def find(self, text: str) -> int | None:
         """The row of the one title this text names."""
@@ -59,6 +64,46 @@ class Titles:
         found = (text[:end].rstrip("?!.,;") for end in reversed(ends))
         return next((name for name in found if plain(name) in self._by_title), "")
 
+    def mentioned(self, text: str) -> tuple[list[int], str]:
+        """Rows of the titles that running text names, in order, and the text without their years.
+
+        With its year behind it, "Heat (1995)", any title counts; without, one of two words or more, cased as titles are.
+        """
+        found: list[tuple[int, int]] = []
+        floor = 0
+        for match in _YEAR.finditer(text):
+            for start in [word.start() for word in re.finditer(r"\S+", text[floor : match.start()])][-LONGEST:]:
+                row = self._of_year(text[floor + start : match.start()], int(match[1]))
+                if row is not None:
+                    found.append((floor + start, row))
+                    break
+            floor = match.end()
+        told = _YEAR.sub(" ", text)
+        for match in _CASED.finditer(told):
+            words = match.group(0).split()
+            for end in range(min(len(words), LONGEST), 1, -1):
+                row = self._by_title.get(plain(" ".join(words[:end])))
+                if row is not None:
+                    found.append((match.start(), row))
+                    break
+        return list(dict.fromkeys(row for _, row in sorted(found))), told
+
+    def _of_year(self, title: str, year: int) -> int | None:
+        """The row of a title of this year; one a year off will do."""
+        years = self._by_year.get(plain(title), {})
+        return next((years[near] for near in (year, year + 1, year - 1) if near in years), None)
+
+    @cached_property
+    def _by_year(self) -> dict[str, dict[int, int]]:
+        column = next(iter(self.catalogue.columns("year")), None)
+        years = self.catalogue.table[column].to_list() if column else []
+        found: dict[str, dict[int, int]] = {}
+        for row, (title, year) in enumerate(zip(self.catalogue.titles, years, strict=False)):
+            for name in (title, *re.split(r"\s*[()]\s*", title)):
+                if year is not None and plain(name):
+                    found.setdefault(plain(name), {}).setdefault(year, row)
+        return found
+
     def holding(self, text: str) -> list[int]:
         """Rows whose titles hold these words in this order, at most a few."""
         wanted = f" {plain(text)} "
@@ -83,7 +128,7 @@ class Titles:
             return []
         if parts := [row for row, name in names.items() if f" {wanted} " in f" {name} "]:
             return parts
-        return [row for row, name in names.items() if fuzz.ratio(wanted, name) >= 80]
+        return [row for row, name in names.items() if fuzz.ratio(wanted, name) >= (80 if len(name) > 8 else LIKENESS)]
 
     @cached_property
     def _by_title(self) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -138,6 +138,10 @@ class PlainReader:
         if started_over:
             said = NEW
         joined = kinds.ALSO.match(text) is not None and bool(said.lists)
+        remark = bool(said.topic.wish) and kinds.REMARK.search(text) is not None and kinds.REQUEST.search(text) is None
+        named, text = self.titles.mentioned(text)
+        if named:  # "I have seen Heat (1995) and loved it"
+            said = replace(said, focus=tuple(named[-1:]))
         text = kinds.IDIOMS.sub(" ", text)
         opinions: dict[str, list[Referent]] = {}
         text = self._opinions(text, said, opinions)
@@ -159,6 +163,7 @@ class PlainReader:
         notes = [note for _, found in given for r in found if not r.rows and (note := _unknown(r, said))]
         notes += [not_shown(r.phrase) for r in missed]
         examples = _rows(alike)
+        spoken_of = {*examples, *(row for some in rows.values() for row in some)}
         set_, leanings = self._relative(limits, examples)
         cleared = bool(limits.clear) and not started_over
         changed = bool(set_ or cleared or leanings or limits.avoid)
@@ -174,7 +179,8 @@ class PlainReader:
         return Understanding(
             intent, wish=wish, alike=examples, besides=examples, set=set_, clear=tuple(dict.fromkeys(limits.clear)),
             standing=standing, avoid=tuple(limits.avoid), leanings=leanings, unchecked=tuple(limits.unchecked),
-            same_topic=same or joined or intent == "feedback", question=next(iter(questions), None), notes=tuple(notes),
+            same_topic=same or joined or remark or intent == "feedback", question=next(iter(questions), None), notes=tuple(notes),
+            named=tuple(row for row in named if row not in spoken_of),
             **rows,  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -204,7 +210,9 @@ class PlainReader:
 
     def _alike(self, text: str, said: Conversation) -> tuple[str, list[Referent]]:
         found: list[Referent] = []
-        for match in list(grammar.ALIKE.finditer(text)):
+        start = 0
+        while (match := grammar.ALIKE.search(text, start)) is not None:
+            start = match.start("what")
             end = self._end(text, match)
             referents, rest = self.references.several(text[match.start("what") : end], said)
             if referents and grammar.UNLIKE.search(text[: match.start()]) is None:
