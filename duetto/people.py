@@ -77,7 +77,7 @@ def forgotten(store: BaseStore, threads: EitherSqliteSaver, user: Id, folders: l
     for note in notes:
         threads.delete_thread(note["thread"])
     names = {str(user), pseudonyms_of(settings).of(user)}
-    places = {Path(note["recordings"]) for note in notes if note["recordings"]} | set(folders)
+    places = {Path(place) for note in notes for place in note["recordings"]} | set(folders)
     files = [file for folder in sorted(places) if folder.is_dir() for file in sorted(folder.glob(f"*{END}"))]
     turns = sum(_without(file, names) for file in files)
     forget(store, user)

@@ -67,9 +67,10 @@ def open_graph(
     model = model or chat_model(settings)
     pseudonyms = _traced(settings) or (pseudonyms_of(settings) if redact else None)
     recorder = None
+    recordings = None if record is None else str(Path(record).resolve())
     if record is not None:
         recorder = Record(box, setup(loaded, box, model), Journal(Path(record)), pseudonyms if redact else None)
-    graph = graph_of(loaded, box, signals, model, recorder, checkpointer, pseudonyms, store, str(record) if record else None)
+    graph = graph_of(loaded, box, signals, model, recorder, checkpointer, pseudonyms, store, recordings)
     # One write a turn; LangGraph's own default writes after every superstep.
     return graph.with_config(configurable={"__pregel_durability": "exit"}) if checkpointer else graph
 

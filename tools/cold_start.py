@@ -20,7 +20,8 @@ def spread(liked: Array, vectors: Vectors, k: int) -> list[int]:
     """Places of the most liked item of each of k regions, most liked first; all arguments (items, ...) of one pool."""
     if len(liked) <= k:
         return [int(place) for place in np.argsort(-liked, kind="stable")]
-    regions = KMeans(k, n_init=1, random_state=0).fit_predict(vectors)
+    distinct = len({vector.tobytes() for vector in vectors})  # KMeans warns where it finds fewer than it was asked for
+    regions = KMeans(min(k, distinct), n_init=1, random_state=0).fit_predict(vectors)
     order = np.argsort(-liked, kind="stable")
     best: dict[int, int] = {}
     for place in order.tolist():

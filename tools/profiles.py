@@ -80,7 +80,12 @@ def keep_profile(store: BaseStore, profile: Profile) -> None:
 
 def note_thread(store: BaseStore, thread: str, user: Id, recordings: str | None) -> None:
     """That a person spoke in this conversation, and where it is recorded."""
-    store.put(THREADS, f"{user}/{thread}", {"user": str(user), "thread": thread, "recordings": recordings}, index=False)
+    known = store.get(THREADS, f"{user}/{thread}")
+    places = [] if known is None else known.value["recordings"]
+    more = [recordings] if recordings is not None and recordings not in places else []
+    if known is None or more:
+        note = {"user": str(user), "thread": thread, "recordings": [*places, *more]}
+        store.put(THREADS, f"{user}/{thread}", note, index=False)
 
 
 def threads_of(store: BaseStore, user: Id) -> list[dict[str, Any]]:

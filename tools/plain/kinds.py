@@ -53,7 +53,7 @@ MEASURED = re.compile(
 )
 UNCOUNTED = re.compile(r"\b(?:did|does|do|win|won|people|times|i|my|we|us)\b", re.IGNORECASE)
 TAKES = re.compile(
-    r"\W*(?:(?:ok(?:ay)?|well|hm+|great|nice|then|yes|cool)\W+)*"
+    r"[^\w#]*(?:(?:ok(?:ay)?|well|hm+|great|nice|then|yes|cool)[^\w#]+)*"
     r"(?:(?:i'?ll|i will|i'd|i would|let'?s|let me|i think i'?ll|i want) (?:like to )?"
     r"(?:take|watch|see|try|pick|choose|read|buy|get|go (?:with|for)|have)\s+)?(?P<what>[^?!.;,]+?)"
     r"(?:\s+(?:sounds?|looks?|seems?)\b[^?!.]*)?(?:\s+(?:please|then|it is))?[\s.!]*",
