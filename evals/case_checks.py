@@ -18,6 +18,7 @@ from duetto.tools.features import Features
 from duetto.tools.predicate import from_json
 from duetto.tools.profiles import KINDS, Profile, profile_of
 
+
 @dataclass(frozen=True)
 class Turn:
     """A turn that was played: its state and the profiles after it; `shown` are the rows that each turn of the case showed before

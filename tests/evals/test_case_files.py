@@ -12,9 +12,9 @@ import pytest
 
 from duetto.cli import main
 from duetto.errors import BadInput, NotReady
-from duetto.evals.case_files import OURS, Case, Expected, Outcome, Runner, read
+from duetto.evals.case_files import OURS, Case, Expected, read
+from duetto.evals.case_runner import Outcome, Runner
 from duetto.graph.state import State
-from duetto.jobs import run_cases
 from duetto.settings import Settings
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.index import Index
@@ -23,8 +23,8 @@ from duetto.wiring import graph_of, parts
 
 LATE: dict[str, Any] = {"column": "year", "operator": "gt", "value": 1995}
 SHOWN = {
-    "user", "message", "intent", "request", "constraints", "liked", "disliked", "preferences", "queries", "recommended",
-    "degraded", "usage",
+    "user", "message", "intent", "request", "constraints", "soft", "liked", "disliked", "seen", "uninterested", "items",
+    "question", "facts", "preferences", "queries", "recommended", "degraded", "usage",
 }  # fmt: skip
 Turn = tuple[str | None, dict[str, Any]]
 
@@ -48,26 +48,16 @@ def outcome(runner: Runner, *turns: Turn, **fields: Any) -> Outcome:
 # what ships
 
 
-@pytest.fixture(scope="session")
-def shipped(settings: Settings) -> list[Outcome]:
-    return run_cases([], "sample", settings=settings)
-
-
-def test_the_cases_of_duetto_pass_over_the_sample(shipped: list[Outcome]) -> None:
-    assert [(found.case, found.wrong, found.state) for found in shipped if found.wrong] == []
-    assert len(shipped) == len(list(OURS.glob("*.yaml"))) == 8
-    assert all(found.turns >= 1 and found.state == {} for found in shipped)
-
-
 def test_a_file_and_its_folder_are_the_same_cases() -> None:
     files = sorted(OURS.glob("*.yaml"))
     assert read([OURS]) == read(files)
-    assert len({one.name for one in read([OURS])}) == 8
+    assert len({one.name for one in read([OURS])}) == len(files)
 
 
 # every kind of assertion
 
 SAID = "something newer than 1995"
+NO_HORROR = {"not": {"column": "genres", "operator": "eq", "value": "horror"}}
 HOLDS: dict[str, Turn] = {
     "intent": (SAID, {"intent": "recommend"}),
     "constraints": (SAID, {"constraints": [LATE]}),
@@ -76,6 +66,29 @@ HOLDS: dict[str, Turn] = {
     "excludes by title": ("something like Alien", {"excludes": ["Alien"]}),
     "liked": ("I loved Blade Runner", {"liked": ["Blade Runner"], "disliked": []}),
     "disliked": ("I hated Blade Runner", {"liked": [], "disliked": ["Blade Runner"]}),
+    "seen": ("I've already seen Alien", {"seen": ["Alien"], "liked": []}),
+    "uninterested": ("not interested in Alien", {"uninterested": ["Alien"], "seen": []}),
+    "items": ("tell me about Alien", {"items": ["Alien"]}),
+    "no items": (SAID, {"items": []}),
+    "soft": ("something shorter, without violence", {"soft": {"leanings": ["shorter"], "avoid": True, "unchecked": True}}),
+    "not soft": (SAID, {"soft": {"leanings": False, "avoid": False}}),
+    "asks nothing": (SAID, {"asks": False}),
+    "relaxations": ("films newer than 2150", {"relaxations": True}),
+    "so many relaxations": ("films newer than 2150", {"relaxations": 1}),
+    "no relaxations": (SAID, {"relaxations": False}),
+    "not changed": (SAID, {"changed": False}),
+    "facts": ("what is your oldest film?", {"facts": {"of": 483, "lowest": [{"title": "Nosferatu"}]}}),
+    "language": (SAID, {"language": "English"}),
+    "retrieves": (SAID, {"retrieves": True}),
+    "does not retrieve": ("hello!", {"retrieves": False}),
+    "second look": ("a westren", {"second_look": True}),
+    "no second look": (SAID, {"second_look": False}),
+    "profile": (
+        "I loved Alien. I never watch horror",
+        {
+            "profile": {"liked": ["Alien"], "disliked": [], "standing": [NO_HORROR]},
+        },
+    ),
     "least": (SAID, {"least": 10}),
     "most": (SAID, {"most": 10}),
     "calls": (SAID, {"calls": 0}),
@@ -103,6 +116,25 @@ FAILS: dict[str, tuple[Turn, str]] = {
     "liked, nothing": (("I loved Blade Runner", {"liked": []}), "liked are ['Blade Runner']"),
     "disliked": ((SAID, {"disliked": ["Alien"]}), "disliked are []"),
     "disliked, nothing": (("I hated Blade Runner", {"disliked": []}), "disliked are ['Blade Runner']"),
+    "seen": ((SAID, {"seen": ["Alien"]}), "seen are []"),
+    "uninterested": ((SAID, {"uninterested": ["Alien"]}), "uninterested are []"),
+    "items": ((SAID, {"items": ["Alien"]}), "it is about []"),
+    "items, none": (("tell me about Alien", {"items": []}), "it is about ['Alien']"),
+    "soft": ((SAID, {"soft": {"leanings": ["shorter"]}}), "leanings are []"),
+    "soft, none": (("something shorter", {"soft": {"leanings": False}}), "leanings are ['shorter']"),
+    "asks": ((SAID, {"asks": True}), "no question is asked"),
+    "asks, options": ((SAID, {"asks": ["Alien", "Aliens"]}), "no question is asked"),
+    "relaxations": ((SAID, {"relaxations": True}), "what may be given up is []"),
+    "relaxations, so many": (("films newer than 2150", {"relaxations": 2}), "what may be given up is [{"),
+    "relaxations, none": (("films newer than 2150", {"relaxations": False}), "what may be given up is [{"),
+    "changed": ((SAID, {"changed": True}), "what is told of the changes is None"),
+    "facts": (("what is your oldest film?", {"facts": {"lowest": [{"title": "Alien"}]}}), "the facts are {'count': 483"),
+    "language": ((SAID, {"language": "German"}), "the language is English"),
+    "retrieves": (("hello!", {"retrieves": True}), "the voices did not run"),
+    "retrieves, and was not to": ((SAID, {"retrieves": False}), "the voices ran"),
+    "second look": ((SAID, {"second_look": True}), "there was no second look"),
+    "profile": (("I loved Alien", {"profile": {"liked": []}}), "liked in the profile are ['Alien']"),
+    "profile, limits": (("no horror", {"profile": {"standing": [NO_HORROR]}}), "the standing limits are []"),
     "least": ((SAID, {"least": 11}), "only 10 items are recommended"),
     "most": ((SAID, {"most": 9}), "10 items are recommended"),
     "refused, and answered": ((SAID, {"refused": True}), "it was to be refused, and was answered"),
@@ -138,12 +170,12 @@ def test_k_is_how_many_items_a_turn_recommends(runner: Runner) -> None:
 
 
 def test_more_calls_than_expected_fail(runner: Runner) -> None:
-    def graph(keep: Any, threads: Any) -> Any:
+    def graph(record: Any, checkpointer: Any, *, store: Any) -> Any:
         def spending(state: State) -> dict[str, Any]:
             kept = State(**{**vars(state), "answer": {**state.answer, "usage": {"calls": 3}}})
-            return dict(keep(kept))
+            return dict(record(kept))
 
-        return runner.make(spending, threads)
+        return runner.make(spending, checkpointer, store=store)
 
     spender = Runner(runner.box, runner.features, graph)
     assert outcome(spender, (SAID, {"calls": 2})).wrong == ["turn 1: 3 calls to the chat model"]
@@ -224,6 +256,68 @@ def test_a_case_that_fails_does_not_stop_the_others(runner: Runner) -> None:
     assert done == [1, 1, 1]
 
 
+def steps(*turns: dict[str, Any], user: str | None = "p042") -> Case:
+    return Case.model_validate({"name": "ours", "user": user, "turns": turns})
+
+
+def test_a_place_in_a_list_names_what_was_shown_there(runner: Runner) -> None:
+    found = outcome(runner, (SAID, {}), ("tell me about the second one", {"items": ["#2"]}), ("a western", {}),
+                    ("tell me about the third one from the first list", {"items": ["#3 of turn 1"]}))  # fmt: skip
+    assert found.wrong == []
+    wrong = outcome(runner, (SAID, {}), ("tell me about the second one", {"items": ["#3"]})).wrong
+    assert [what.startswith("turn 2: it is about [") for what in wrong] == [True]
+    assert "there is no '#11'" in outcome(runner, (SAID, {}), ("hello!", {"items": ["#11"]})).wrong[0]
+
+
+def test_threads_are_apart_and_a_place_is_of_the_threads_last_list(runner: Runner) -> None:
+    found = runner.run([steps(
+        {"say": SAID, "thread": "a", "expect": {}},
+        {"say": "only westerns", "thread": "b", "expect": {"constraints": [{**LATE, "column": "genres", "operator": "eq",
+                                                                            "value": "western"}]}},
+        {"say": "tell me about the first one", "thread": "a", "expect": {"items": ["#1"], "constraints": [LATE]}},
+        {"say": "tell me about the first one", "thread": "b", "expect": {"items": ["#1 of turn 2"]}},
+    )])  # fmt: skip
+    assert found[0].wrong == []
+
+
+def test_a_turn_may_be_another_persons(runner: Runner) -> None:
+    found = runner.run([steps(
+        {"say": "I loved Alien", "thread": "a", "expect": {"profile": {"liked": ["Alien"]}}},
+        {"say": SAID, "user": "p300", "thread": "b", "expect": {"liked": [], "profile": {"liked": []}}},
+    )])  # fmt: skip
+    assert found[0].wrong == []
+
+
+def test_what_was_said_outlives_a_restart_and_only_the_graph_is_made_anew(runner: Runner) -> None:
+    made: list[Any] = []
+
+    def graph(record: Any, checkpointer: Any, *, store: Any) -> Any:
+        made.append(runner.make(record, checkpointer, store=store))
+        return made[-1]
+
+    again = replace(runner, make=graph)
+    found = again.run([steps(
+        {"say": "I loved Alien", "expect": {}},
+        {"say": SAID, "restart": True, "expect": {"liked": ["Alien"], "profile": {"liked": ["Alien"]}}},
+        {"say": "undo", "expect": {"liked": ["Alien"], "constraints": []}},
+    )])  # fmt: skip
+    assert (found[0].wrong, len(made)) == ([], 2)
+
+
+def test_no_turn_may_recommend_against_the_limits_in_force_or_what_is_known(runner: Runner) -> None:
+    def graph(record: Any, checkpointer: Any, *, store: Any) -> Any:
+        def lying(state: State) -> dict[str, Any]:
+            first = runner.box.catalogue.ids[state.ranking.picks[0].row]
+            where = {"column": "year", "operator": "gt", "value": 2150}
+            return dict(record(replace(state, seen=[first], constraints=[{"said": "late", "where": where}])))
+
+        return runner.make(lying, checkpointer, store=store)
+
+    (found,) = replace(runner, make=graph).run([case((None, {}))])
+    assert len([what for what in found.wrong if "against the limits in force" in what]) == 10
+    assert len([what for what in found.wrong if "and is known" in what]) == 1
+
+
 @dataclass(frozen=True)
 class Broken:
     """A graph that raises."""
@@ -235,14 +329,14 @@ class Broken:
 
 
 def test_what_breaks_a_turn_is_no_refusal(runner: Runner) -> None:
-    breaking = Runner(runner.box, runner.features, lambda keep, threads: Broken(ZeroDivisionError()))
+    breaking = Runner(runner.box, runner.features, lambda record, checkpointer, *, store: Broken(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         outcome(breaking, (SAID, {"refused": True}))
 
 
 def test_what_is_not_ready_is_no_refusal(runner: Runner) -> None:
-    unready = Runner(runner.box, runner.features, lambda keep, threads: Broken(NotReady("the embedder did not answer")))
-    with pytest.raises(NotReady, match="did not answer"):
+    unready = Runner(runner.box, runner.features, lambda record, checkpointer, *, store: Broken(NotReady("no embedder")))
+    with pytest.raises(NotReady, match="no embedder"):
         outcome(unready, (SAID, {"refused": True}))
 
 
@@ -285,8 +379,14 @@ def test_cases_that_pass_exit_with_0(run: Run, tmp_path: Path) -> None:
 
 def test_without_files_the_cases_of_duetto_are_played(run: Run) -> None:
     code, out, _ = run()
-    assert (code, out.count("passed  ")) == (0, 8)
-    assert "8 passed, 0 failed" in out
+    count = len(list(OURS.glob("*.yaml")))
+    assert (code, out.count("passed  ")) == (0, count)
+    assert f"{count} passed, 0 failed" in out
+
+
+def test_a_model_that_is_none_of_ours_is_refused(run: Run, tmp_path: Path) -> None:
+    assert "choose none, scripted or live" in refused(run, *written(tmp_path, good=GOOD), "--model", "other")
+    assert "DUETTO_MODEL" in refused(run, *written(tmp_path, good=GOOD), "--model", "live")
 
 
 def test_a_case_that_fails_exits_with_1_and_prints_its_state(run: Run, tmp_path: Path) -> None:
@@ -341,6 +441,9 @@ BAD_FILES: dict[str, tuple[str, str]] = {
     "no expectation": ("name: a\nturns: [{say: b}]", "turns.0.expect: "),
     "no items at all": (f"name: a\nk: 0\n{TURN}", "k: "),
     "a number for a message": ("name: a\nturns: [{say: 1995, expect: {}}]", "turns.0.say: "),
+    "an unknown field of a profile": ("name: a\nturns: [{expect: {profile: {loved: [1]}}}]", "turns.0.expect.profile.loved: "),
+    "an unknown soft wish": ("name: a\nturns: [{expect: {soft: {hard: true}}}]", "turns.0.expect.soft.hard"),
+    "a word for a restart": ("name: a\nturns: [{restart: perhaps, expect: {}}]", "turns.0.restart: "),
     "a negative count": ("name: a\nturns: [{expect: {least: -1}}]", "turns.0.expect.least: "),
     "a word for a count": ("name: a\nturns: [{expect: {most: some}}]", "turns.0.expect.most: "),
 }
@@ -382,6 +485,9 @@ UNKNOWN: dict[str, tuple[str, str]] = {
     "excludes": ("{excludes: [999999]}", "no item is called 999999"),
     "liked": ("{liked: [Nonesuch]}", "no item is called 'Nonesuch'"),
     "disliked": ("{disliked: [alien]}", "no item is called 'alien'"),
+    "items": ("{items: [Nonesuch]}", "no item is called 'Nonesuch'"),
+    "profile": ("{profile: {seen: [Nonesuch]}}", "no item is called 'Nonesuch'"),
+    "standing": ("{profile: {standing: [{column: colour, operator: eq, value: red}]}}", "cannot filter by 'colour'"),
     "every": ("{every: {column: colour, operator: eq, value: red}}", "cannot filter by 'colour'"),
     "every, no filter": ("{every: {colour: red}}", "cannot read the filter"),
 }
