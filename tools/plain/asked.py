@@ -32,6 +32,7 @@ class Asked:
             return None
         if kinds.PROFILE.search(text):
             return Understanding("profile")
+        text = kinds.FRONTED.sub(r"\g<asks>\g<what>\g<rest>", text)
         for found in (
             self._why_not,
             self._why,
@@ -173,7 +174,7 @@ class Asked:
 
     def _extreme(self, text: str, said: Conversation) -> Understanding | None:
         match = kinds.EXTREME.search(text)
-        if match is None:
+        if match is None or match["what"].split()[-1:] == ["about"]:
             return None
         wanted = self.columns.extreme(match["word"])
         if wanted and said.lists and kinds.OF_SHOWN.search(match["what"]) and " your " not in f" {text.lower()} ":

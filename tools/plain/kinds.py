@@ -125,6 +125,11 @@ ASKS = re.compile(
     re.IGNORECASE,
 )
 OFFERS = re.compile(r"(?:what|how) about|do you|have you|is there", re.IGNORECASE)
+FRONTED = re.compile(  # "the oldest one, what is it about?" asks what the oldest one is about
+    r"^\W*(?P<what>[^,;:.!?]+)\s*[,;:-]\s*(?P<asks>(?:what|who|when|why|how|is|was|does|did|tell)\b[^,;:.!?]*?\b)it\b"
+    r"(?P<rest>[^,;:.!?]*\W*)$",
+    re.IGNORECASE,
+)
 HAVE = re.compile(r"\b(?:do you (?:have|carry|know|sell)|have you got|is there)\b", re.IGNORECASE)
 SEEN = re.compile(
     r"\b(?:i(?:'ve| have)?\s+(?:(?:already|also|just|both)\s+)*(?:seen|watched|read|heard|own|have|bought|got|know"
