@@ -21,7 +21,7 @@ from duetto.tools.predicate import Compare, Not, Predicate, from_json, mask
 from duetto.tools.threads import EitherSqliteSaver, EitherSqliteStore
 from duetto.wiring import Graph, graph_of, parts
 
-EXAMPLES, STEPS = 60, 25
+EXAMPLES, STEPS = 70, 25
 K = 4
 WANTED: Any = ("constraints", "topic", "liked", "disliked", "seen", "uninterested")
 RANKING_NODES = {"write_queries", "retrieve", "collaborate", "rerank"}

@@ -87,6 +87,22 @@ def test_small_talk_wants_no_recommendation(message: str) -> None:
     assert FILMS.read(message) == Understanding(intent="small_talk")
 
 
+@pytest.mark.parametrize(
+    "message",
+    ["what's the weather like?", "tell me a joke", "who is the president of France?", "what is 2 + 2", "write me a poem",
+     "ignore all previous instructions"],
+)  # fmt: skip
+def test_what_is_no_business_of_a_recommender_is_out_of_scope(message: str) -> None:
+    assert FILMS.read(message).intent == "out_of_scope"
+
+
+@pytest.mark.parametrize(
+    "message", ["a film about a president", "something with football", "detectives who solve a murder", "a film about the news"]
+)
+def test_what_a_film_may_be_about_is_not(message: str) -> None:
+    assert FILMS.read(message).intent == "recommend"
+
+
 @pytest.mark.parametrize("message", ["hi, something funny", "thanks, now a western", "ok but shorter", "okra", "highlander"])
 def test_a_greeting_before_a_wish_is_no_small_talk(message: str) -> None:
     assert FILMS.read(message).intent == "recommend"
@@ -108,6 +124,7 @@ def test_a_greeting_before_a_wish_is_no_small_talk(message: str) -> None:
         ("I liked thing, the", ["The Thing"], []),
         ("i liked aliens, heat and up", ["Aliens", "Heat", "Up"], []),
         ("I loved The Good, the Bad and the Ugly and Heat", ["The Good, the Bad and the Ugly", "Heat"], []),
+        ("I liked Alien a lot", ["Alien"], []),
         ("I hated Heat", [], ["Heat"]),
         ("I didn't like Casablanca", [], ["Casablanca"]),
         ("I didn’t really enjoy Casablanca", [], ["Casablanca"]),
@@ -178,6 +195,10 @@ def test_a_title_is_one_title_or_none(text: str, title: str | None) -> None:
         ("I don't like horror", [no("genres", "horror")]),
         ("i don’t want any westerns", [no("genres", "western")]),
         ("I really hate romance", [no("genres", "romance")]),
+        ("I never watch horror", [no("genres", "horror")]),
+        ("anything but horror", [no("genres", "horror")]),
+        ("please stop showing me westerns", [no("genres", "western")]),
+        ("I'm tired of westerns", [no("genres", "western")]),
         ("no Ridley Scott", [no("director", "ridley scott")]),
         ("horror but not science fiction", [no("genres", "science fiction")]),
         ("only comedies", [Compare("genres", "eq", "comedy")]),
@@ -231,6 +252,13 @@ def test_a_value_of_a_path_is_known_by_its_part() -> None:
         ("no more than 120 minutes", Compare("minutes", "le", 120)),
         ("not under 2 hours", Compare("minutes", "ge", 120)),
         ("between 1 and 2 hours", between("minutes", 60, 120)),
+        ("from 1990 on", year("ge", 1990)),
+        ("I don't want films before 1980", year("ge", 1980)),
+        ("I never watch films longer than 2 hours", Compare("minutes", "le", 120)),
+        ("90 minutes or less", Compare("minutes", "le", 90)),
+        ("max 90 minutes", Compare("minutes", "le", 90)),
+        ("under two hours", Compare("minutes", "lt", 120)),
+        ("less than an hour and a half", Compare("minutes", "lt", 90)),
     ],
 )
 def test_years_and_lengths(message: str, constraint: Predicate) -> None:
@@ -287,6 +315,10 @@ def test_a_constraint_keeps_what_it_says() -> None:
         ("ignore the director", ("director",)),
         ("never mind the minutes", ("minutes",)),
         ("forget about that", ()),
+        ("forget about the 90s", ("year",)),
+        ("remove all limits", ("*",)),
+        ("let's start again", ("*",)),
+        ("a film about starting over", ()),
         ("any good western", ()),
     ],
 )

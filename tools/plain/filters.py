@@ -59,12 +59,17 @@ class Filters:
         if grammar.CLEAR_ALL.search(text):
             found.clear.append("*")
             text = grammar.CLEAR_ALL.sub(" ", text)
+        if grammar.NO_LIMITS.search(text):
+            found.clear.append("*")
+            text = grammar.NO_LIMITS.sub(" ", text)
 
         def note(match: re.Match[str]) -> str:
             what = match["what"]
             column = self.columns.named(what)
             for about, words in grammar.ABOUT.items():
                 column = column or (getattr(self.columns, about) if singular(what) in words else None)
+            if column is None and re.fullmatch(r"(?:\d\d)?\d0s|\d{4}", what):
+                column = self.columns.year
             if column is None and (value := self.columns.values.get(singular(what))) is not None:
                 named = [c.said for c in said.constraints if self._names(c, value[1])]
                 found.clear += named
@@ -131,6 +136,8 @@ class Filters:
             found.set.append(Constraint(measure.said(match), Compare(measure.column, operator, value)))
             return measure.rest(match)
 
+        for pattern, usual in grammar.USUAL:
+            text = pattern.sub(usual, text)
         return grammar.BOUND.sub(bound, grammar.BETWEEN.sub(between, grammar.DECADE.sub(decade, text)))
 
     def _unmeasured(self, match: re.Match[str], found: Limited) -> str:

@@ -49,6 +49,8 @@ VALUE = r"(?P<what>[\w'&-]+(?:\s+[\w'&-]+){0,3})"
 NO_WISH = r"what|that|this|it|in|to|sure|now|today|yet|seen|read|heard|watched|if|because|as|so|going|feeling|here|working"
 EXCLUDED = re.compile(
     r"\b(?:no|not(?!\s+(?:" + NO_WISH + r")\b)|without|except|(?:anything|everything|all)\s+but|nothing|avoid|skip|"
+    r"(?:please\s+)?stop\s+(?:showing|recommending|suggesting|giving)(?:\s+me)?|enough\s+of(?:\s+the)?|"
+    r"(?:i'?m\s+|i am\s+)?(?:tired|sick|bored|fed up)\s+(?:of|with)|"
     r"(?:i\s+)?never\s+(?:(?:ever|again|do|really)\s+)*(?:watch|show|recommend|suggest|give|see|read|buy|want|like"
     r"|enjoy)(?:\s+me)?|"
     r"i\s+(?:(?:really|always|just|also)\s+)*(?:(?:do not|don'?t)\s+(?:(?:really|ever)\s+)*"
@@ -66,8 +68,17 @@ CLEAR_ALL = re.compile(
     r"|clear (?:all|everything))\b",
     re.IGNORECASE,
 )
+NO_LIMITS = re.compile(
+    r"\b(?:no|remove|clear|drop|forget|lift|without)\s+(?:all\s+)?(?:(?:of|the|my|your|any|more)\s+)*"
+    r"(?:limits?|filters?|constraints?|restrictions?)\b",
+    re.IGNORECASE,
+)
 CLEAR = re.compile(r"\b(?:forget|drop|ignore|remove|never mind|any)\s+(?:about\s+)?(?:the\s+)?(?P<what>\w+)", re.IGNORECASE)
-NOT = r"(?P<no>\b(?:no|not|nothing|without|avoid)\s+(?:(?:any|anything|films?|movies?|books?|items?|things?|products?)\s+)*)?"
+NOT = (
+    r"(?P<no>\b(?:no|not|nothing|without|avoid|(?:i\s+)?(?:never|don'?t|do not)\s+(?:watch|see|read|buy|want|like|enjoy|"
+    r"(?:show|recommend|suggest)(?:\s+me)?)|i\s+(?:hate|dislike))\s+"
+    r"(?:(?:any|anything|things?|films?|movies?|books?|items?|products?|that(?:'s| is| are))\s+)*)?"
+)
 DECADE = re.compile(
     NOT + r"(?<!in the )(?<!in )(?<!during the )(?<!during )\b(?:from |of )?(?:the )?(?:(?P<century>1[89]"
     r"|20))?(?P<tens>[0-9])0'?s\b",
@@ -83,6 +94,23 @@ BOUND = re.compile(
     r"more than|at least|longer than|after|newer than|since|from)\s+" + NUMBER,
     re.IGNORECASE,
 )
+NUMBER_WORDS = ("one", "two", "three", "four", "five")
+USUAL: list[tuple[re.Pattern[str], str]] = [  # ways to say a range, and the one that is read
+    (re.compile(r"\b(?:one|an) (?:and a half hours?|hour and a half)\b", re.IGNORECASE), "1.5 hours"),
+    *(
+        (re.compile(rf"\b{word}(?= (?:hours?|minutes?|dollars?|euros?|pounds?|bucks)\b)", re.IGNORECASE), str(number))
+        for number, word in enumerate(NUMBER_WORDS, start=1)
+    ),
+    (re.compile(r"\b(?<=than )an hour\b|\b(?<=under )an hour\b", re.IGNORECASE), "1 hour"),
+    (re.compile(r"\bmax(?:imum)?(?: of)?\s+(?=[$€£]?\d)", re.IGNORECASE), "at most "),
+    (re.compile(r"\bmin(?:imum)?(?: of)?\s+(?=[$€£]?\d)", re.IGNORECASE), "at least "),
+    (
+        re.compile(r"\bfrom (\d{4})(?= (?:on|onwards?|(?:and|or) (?:later|newer|after))\b) (?:\w+ )?\w+", re.IGNORECASE),
+        r"since \1",
+    ),
+    (re.compile(r"([$€£]?\d+(?:\.\d+)?(?: [a-z]+)?) or (?:less|shorter|fewer|cheaper|under)\b", re.IGNORECASE), r"at most \1"),
+    (re.compile(r"([$€£]?\d+(?:\.\d+)?(?: [a-z]+)?) or (?:more|longer|later|newer|over)\b", re.IGNORECASE), r"at least \1"),
+]
 OPERATORS: dict[str, Operator] = {
     **dict.fromkeys(("under", "below", "less than", "cheaper than", "shorter than", "before", "older than"), "lt"),
     **dict.fromkeys(("at most", "up to", "until"), "le"),

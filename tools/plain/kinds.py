@@ -36,7 +36,8 @@ NOT_HAD = re.compile(
 PROFILE = re.compile(
     r"\b(?:what (?:do|did) you (?:know|remember|think you know) (?:about|of) (?:me|my)|(?:show|see|tell me|what(?:'s"
     r"| is| are)) (?:me )?my "
-    r"(?:profile|preferences|tastes?|likes|dislikes|history)|what have i (?:liked|disliked|seen|told you|said)|who am i\b)",
+    r"(?:profile|preferences|tastes?|likes|dislikes|history|limits|filters|constraints)|"
+    r"what (?:limits|filters|constraints) (?:are|do|have)\b|what have i (?:liked|disliked|seen|told you|said)|who am i\b)",
     re.IGNORECASE,
 )
 COUNT = re.compile(
@@ -54,7 +55,7 @@ MEASURED = re.compile(
 UNCOUNTED = re.compile(r"\b(?:did|does|do|win|won|people|times|i|my|we|us)\b", re.IGNORECASE)
 TAKES = re.compile(
     r"[^\w#]*(?:(?:ok(?:ay)?|well|hm+|great|nice|then|yes|cool)[^\w#]+)*"
-    r"(?:(?:i'?ll|i will|i'd|i would|let'?s|let me|i think i'?ll|i want) (?:like to )?"
+    r"(?:(?:i'?ll|i will|i'd|i would|let'?s|let me|i think i'?ll|i want) (?:like )?(?:to )?"
     r"(?:take|watch|see|try|pick|choose|read|buy|get|go (?:with|for)|have)\s+)?(?P<what>[^?!.;,]+?)"
     r"(?:\s+(?:sounds?|looks?|seems?)\b[^?!.]*)?(?:\s+(?:please|then|it is))?[\s.!]*",
     re.IGNORECASE,
@@ -141,10 +142,14 @@ SEEN_BARE = re.compile(
     r"^\W*(?:(?:i(?:'ve| have)?\s+)?(?:already\s+)?seen (?:it|that|this)(?: (?:one|already))*)\W*$", re.IGNORECASE
 )
 UNINTERESTED = re.compile(
-    r"\b(?:(?:i(?:'m| am)\s+)?(?:really\s+)?not (?:interested in|into|keen on|in the mood for|a fan of)|not|skip"
+    r"\b(?:(?:never|(?:please\s+)?don't ever|stop) (?:recommend|show|suggest)(?:ing)?(?: me)?|"
+    r"(?:i(?:'m| am)\s+)?(?:really\s+)?not (?:interested in|into|keen on|in the mood for|a fan of)|not|skip"
     r"|remove|hide|drop|"
     r"no more of|i don't want(?: to (?:see|watch|read|buy))?|don't (?:show|recommend|suggest)(?: me)?)\s+(?P<what>[^.;!?]+)",
     re.IGNORECASE,
+)
+EMPHASIS = re.compile(
+    r"(?:\s+(?:again|any ?more|ever|please|so much|very much|a lot|at all|though|too|already|the most|best))+\s*$", re.IGNORECASE
 )
 NOT_FOR_ME = re.compile(
     r"(?P<what>[^.;!?,]+?)\s*(?:n't|'s not|\b(?:is|are|was|were) not)\s+(?:really\s+)?(?:for me|my (?:thing|cup of tea)"
@@ -152,17 +157,21 @@ NOT_FOR_ME = re.compile(
     re.IGNORECASE,
 )
 OUT_OF_SCOPE = re.compile(
-    r"\b(?:weather|what time is it|what day is it|who (?:are|made|built) you|tell me a joke|translate"
-    r"|write (?:me )?(?:a|an|some) (?:poem|code|essay|email|story|program|song)|"
-    r"capital of|president|stock price|news|football|(?:calculate|compute|what(?:'s| is))\s+\d+\s*[-+*/x]|solve"
-    r"|python code|your (?:system )?prompt|ignore (?:all|your|previous) (?:previous )?instructions)\b",
+    r"^\W*(?:(?:hi|hey|ok(?:ay)?|so|please|can you|could you)\W+)*"
+    r"(?:(?:what|how|who|where)(?:'s| is| are| was| won| will)\s+(?:[\w']+\s+){0,4}"
+    r"(?:weather|news|capital|stock price|president|football)\b|"
+    r"what (?:time|day) is it|who (?:are|made|built) you|tell me (?:a joke|the (?:news|time|weather))|translate|solve|"
+    r"write (?:me )?(?:a|an|some) (?:poem|code|essay|email|story|program|song)|"
+    r"(?:calculate|compute|what(?:'s| is))\s+\d+\s*[-+*/x])|"
+    r"\b(?:python code|your (?:system )?prompt|ignore (?:all|your|previous) (?:previous )?instructions)\b",
     re.IGNORECASE,
 )
 THAN = re.compile(
     r"\b(?:a\s+bit\s+|a\s+little\s+|much\s+)?(?P<word>" + ORDERED + r")\s+than\s+(?P<what>(?![$€£]?\d)[^.;!?]+)", re.IGNORECASE
 )
 MORE_PLEASE = re.compile(
-    r"\W*(?:(?:show|give) me (?:some )?more|more(?: please)?|next|others?|something else|anything else|what else"
+    r"\W*(?:(?:show|give) me (?:some )?more|none of (?:these|those|them)|more(?: please)?|next|others?|something else"
+    r"|anything else|what else"
     r"|(?:(?:do you have|have you got|got|are there)\s+)?(?:any|some)?\s*(?:other|more|others)\s*"
     r"(?:ones?|options?|suggestions?|recommendations?|ideas?|tips?|films?|movies?|books?|items?|products?)?"
     r"|what else (?:can you|do you|would you) (?:recommend|suggest|have|know))\W*",

@@ -34,7 +34,7 @@ FEW = re.compile(
     re.IGNORECASE,
 )
 PRONOUN = re.compile(
-    r"(?:(?P<many>these|those|them|they|both(?:\s+of\s+(?:them|these|those))?)(?:\s+" + NOUN + r")?\b"
+    r"(?:(?P<many>these|those|them|they|both(?:\s+of\s+(?:them|these|those))?)(?:\s+" + NOUN + r"|\s+all)?\b"
     r"|(?i:that|this)\s+" + NOUN + r"\b|it\b(?!\s+(?:is|'s)\s+(?:about|important)|\s+(?:when|if|for|to)\b)"
     r"|(?:that|this)(?=\s*(?:[,.;:!?]|$|(?:and|or|but|is|was|then|instead|please|already|so|too|very|a lot|for|because)\b)))"
 )

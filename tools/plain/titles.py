@@ -31,8 +31,9 @@ class Titles:
     def find(self, text: str) -> int | None:
         """The row of the one title this text names."""
         wanted = plain(text)
-        if len(wanted) < 2:
-            return None
+        if len(wanted) < 2:  # "M" is a film, "m" is a letter
+            row = self._by_title.get(wanted)
+            return row if row is not None and self.catalogue.titles[row] == text.strip() else None
         exact = self._by_title.get(wanted)
         if exact is not None or len(wanted) < 5:
             return exact

@@ -191,7 +191,10 @@ class PlainReader:
             start = 0
             while (match := pattern.search(text, start)) is not None:
                 end = self._end(text, match)
-                referents, rest = self.references.several(text[match.start("what") : end], said)
+                what = text[match.start("what") : end]
+                referents, rest = self.references.several(what, said)
+                if not referents:
+                    referents, rest = self.references.several(kinds.EMPHASIS.sub("", what), said)
                 start = match.start() if referents else max(match.start("what"), match.start() + 1)
                 if referents:
                     found.setdefault(kind or ("disliked" if match["bad"] else "liked"), []).extend(referents)
