@@ -9,7 +9,7 @@ from duetto.tools.catalogue import Catalogue
 from duetto.tools.conversation import NEW, Conversation
 from duetto.tools.language import Fact, Intent, Option, Question, Understanding
 from duetto.tools.plain import kinds, pointing
-from duetto.tools.plain.columns import Columns, singular
+from duetto.tools.plain.columns import Columns, Order, singular
 from duetto.tools.plain.filters import Filters, Limited
 from duetto.tools.plain.references import References, Referent
 from duetto.tools.plain.titles import Titles
@@ -183,8 +183,7 @@ class Asked:
         if wanted is None:
             said_word = match["word"].strip()
             return Understanding("facts", notes=(f"No column of the catalogue tells what is {said_word}, so I cannot say.",))
-        where = self._where(match["what"])
-        return Understanding("facts", fact=Fact(_said(match["word"], match["what"]), where, *wanted))
+        return self._fact(match["word"], match["what"], *wanted)
 
     def _count(self, text: str, said: Conversation) -> Understanding | None:
         match = kinds.COUNT.search(text)
@@ -196,10 +195,24 @@ class Asked:
             return self._on("about", referent, said)
         if kinds.UNCOUNTED.search(what):
             return Understanding("facts")
-        return Understanding("facts", fact=Fact(what.strip(), self._where(what)))
+        return self._fact("", what)
 
-    def _where(self, text: str) -> Predicate | None:
-        """The filter that a noun phrase says: known values and ranges; other words must stand in title or text."""
+    def _fact(self, word: str, what: str, column: str | None = None, order: Order = "highest") -> Understanding:
+        """Words that would leave nothing, though columns know the rest of it, are left out, and that is said."""
+        parts, words = self._where(what)
+        known = self.catalogue.mask(And(tuple(parts)))
+        texts = self.catalogue.columns("title", "text")
+        told = [Or(tuple(Compare(text, "contains", singular(one)) for text in texts)) for one in words]
+        notes: tuple[str, ...] = ()
+        if parts and told and known.any() and not (self.catalogue.mask(And(tuple(told))) & known).any():
+            notes = (f"No title or text has “{' '.join(words)}” there, so I went by the rest.",)
+            what, told = re.sub("|".join(rf"\b{re.escape(one)}\b" for one in words), "", what), []
+        every = (*parts, *told)
+        fact = Fact(_said(word, what), And(every) if every else None, column, order)
+        return Understanding("facts", fact=fact, notes=notes)
+
+    def _where(self, text: str) -> tuple[list[Predicate], list[str]]:
+        """What a noun phrase says of columns, known values and ranges, and its other words."""
         limits = Limited()
         left = self.filters.read(text, NEW, limits)
         parts = [constraint.predicate for constraint in limits.set]
@@ -212,10 +225,7 @@ class Asked:
             else:
                 others.append(words.pop(0))
         nouns = re.compile(pointing.NOUN, re.IGNORECASE)
-        texts = self.catalogue.columns("title", "text")
-        told = [w for w in others if w.lower() not in ENGLISH_STOP_WORDS | kinds.EMPTY and not nouns.fullmatch(w)]
-        parts += [Or(tuple(Compare(column, "contains", singular(word)) for column in texts)) for word in told]
-        return And(tuple(parts)) if parts else None
+        return parts, [w for w in others if w.lower() not in ENGLISH_STOP_WORDS | kinds.EMPTY and not nouns.fullmatch(w)]
 
 
 def _said(word: str, what: str) -> str:
