@@ -202,6 +202,7 @@ def test_a_title_is_one_title_or_none(text: str, title: str | None) -> None:
         ("no Ridley Scott", [no("director", "ridley scott")]),
         ("horror but not science fiction", [no("genres", "science fiction")]),
         ("only comedies", [Compare("genres", "eq", "comedy")]),
+        ("I only watch comedies", [Compare("genres", "eq", "comedy")]),
         ("only films with heart", []),
         ("no rush", []),
     ],

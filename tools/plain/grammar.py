@@ -58,7 +58,9 @@ EXCLUDED = re.compile(
     r"(?:any\s+|an?\s+|for\s+|too\s+|more\s+|from\s+|by\s+)*" + VALUE,
     re.IGNORECASE,
 )
-ONLY = re.compile(r"\bonly\s+" + VALUE, re.IGNORECASE)
+ONLY = re.compile(
+    r"\bonly\s+(?:(?:want(?: to (?:see|watch|read))?|watch|like|see|read|buy|show(?: me)?)\s+)?" + VALUE, re.IGNORECASE
+)
 ONLY_BEHIND = re.compile(r"\b(?:(?:on|in|by|from)\s+)?(?P<what>[\w'&-]+)\s+only\b(?=\s*(?:[.,;!?]|$))", re.IGNORECASE)
 FROM = re.compile(r"\b(?:from|by|made by|directed by|(?:of|from) the brand)\s+(?:the\s+)?" + VALUE, re.IGNORECASE)
 CLEAR_ALL = re.compile(

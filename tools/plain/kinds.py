@@ -148,11 +148,17 @@ UNINTERESTED = re.compile(
     r"no more of|i don't want(?: to (?:see|watch|read|buy))?|don't (?:show|recommend|suggest)(?: me)?)\s+(?P<what>[^.;!?]+)",
     re.IGNORECASE,
 )
+OTHERS = re.compile(  # somebody else's opinion
+    r"\b(?:who|you|they|he|she|we|everyone|everybody|nobody|people|critics|wife|husband|partner|friends?|kids?|son|daughter|mother"
+    r"|father|mom|dad|brother|sister)(?:'ve)?\s+(?:(?:who|all|also|really|have|has|had)\s+)*$",
+    re.IGNORECASE,
+)
+HEARSAY = re.compile(r"\s*(?:is|was|are|were|has|might|may|could|would|should|must)\b", re.IGNORECASE)
 EMPHASIS = re.compile(
     r"(?:\s+(?:again|any ?more|ever|please|so much|very much|a lot|at all|though|too|already|the most|best))+\s*$", re.IGNORECASE
 )
 NOT_FOR_ME = re.compile(
-    r"(?P<what>[^.;!?,]+?)\s*(?:n't|'s not|\b(?:is|are|was|were) not)\s+(?:really\s+)?(?:for me|my (?:thing|cup of tea)"
+    r"(?P<what>[^.;!?,]{1,80}?)\s*(?:n't|'s not|\b(?:is|are|was|were) not)\s+(?:really\s+)?(?:for me|my (?:thing|cup of tea)"
     r"|interesting)\b",
     re.IGNORECASE,
 )

@@ -18,6 +18,7 @@ from duetto.tools.plain.titles import Titles
 from duetto.tools.predicate import Compare
 
 LONGEST_TITLE = 200  # characters
+NEAR = 80  # characters before a word of liking that may turn its meaning
 OPINIONS = ("liked", "disliked", "seen", "uninterested")
 
 
@@ -195,6 +196,9 @@ class PlainReader:
                 referents, rest = self.references.several(what, said)
                 if not referents:
                     referents, rest = self.references.several(kinds.EMPHASIS.sub("", what), said)
+                hearsay = kind == "seen" and kinds.HEARSAY.match(rest) is not None
+                if hearsay or (referents and kinds.OTHERS.search(text[max(0, match.start() - NEAR) : match.start()])):
+                    referents = []
                 start = match.start() if referents else max(match.start("what"), match.start() + 1)
                 if referents:
                     found.setdefault(kind or ("disliked" if match["bad"] else "liked"), []).extend(referents)
@@ -218,7 +222,7 @@ class PlainReader:
             start = match.start("what")
             end = self._end(text, match)
             referents, rest = self.references.several(text[match.start("what") : end], said)
-            if referents and grammar.UNLIKE.search(text[: match.start()]) is None:
+            if referents and grammar.UNLIKE.search(text[max(0, match.start() - NEAR) : match.start()]) is None:
                 found.extend(referents)
                 lead = re.sub(r"\b(?:more|some|another|something|anything|one|ones)\s*$", "", text[: match.start()])
                 text = f"{lead} {rest}{text[end:]}"
