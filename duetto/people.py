@@ -13,6 +13,7 @@ from langgraph.store.base import BaseStore
 from duetto.errors import BadInput
 from duetto.settings import Settings
 from duetto.tools.catalogue import Catalogue
+from duetto.tools.chat.answer_cache import AnswerCache
 from duetto.tools.journal import END, lines
 from duetto.tools.profiles import KINDS, Id, Kind, Profile, all_profiles, forget, keep_profile, profile_of, threads_of
 from duetto.tools.threads import EitherSqliteSaver
@@ -71,6 +72,8 @@ def _own(item: Id, catalogue: Catalogue | None) -> Id:
 def forgotten(store: BaseStore, threads: EitherSqliteSaver, user: Id, folders: list[Path], settings: Settings) -> dict[str, int]:
     """Removes a person's profile, the conversations they spoke in, and their turns from recordings; tells how much there was.
 
+    A conversation that several people spoke in is gone for all of them, and so are all cached answers of the chat model.
+
     Recordings are looked for where their conversations were recorded and in `folders`. Raises BadInput when there is nothing.
     """
     notes, known = threads_of(store, user), profile_of(store, user)
@@ -81,6 +84,8 @@ def forgotten(store: BaseStore, threads: EitherSqliteSaver, user: Id, folders: l
     files = [file for folder in sorted(places) if folder.is_dir() for file in sorted(folder.glob(f"*{END}"))]
     turns = sum(_without(file, names) for file in files)
     forget(store, user)
+    if settings.answers.exists():  # what a model answered may tell of anybody, and is only a cache
+        AnswerCache(str(settings.answers)).clear()
     if known is None and not notes and not turns:
         raise BadInput(f"nothing is kept of {user!r}")
     return {"profiles": int(known is not None), "conversations": len(notes), "recorded turns": turns}

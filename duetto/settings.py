@@ -45,6 +45,11 @@ class Settings:
         return self.cache / f"sample-{VERSION}"
 
     @property
+    def answers(self) -> Path:
+        """The SQLite file of cached answers of the chat model."""
+        return self.cache / "answers.sqlite"
+
+    @property
     def threads(self) -> Path:
         """The SQLite file of conversations."""
         return self.data / "threads.sqlite"

@@ -223,7 +223,7 @@ def chat_model(settings: Settings) -> LanguageModel | None:
         base_url=settings.base_url,
         api_key=settings.api_key,
         method=settings.method,
-        cache=settings.cache / "answers.sqlite",
+        cache=settings.answers,
         limits=settings.limits,
         price=settings.price,
     )

@@ -93,6 +93,12 @@ class Asked:
             found = self.references.first(f"the {match['word']} of these", said)
             if found is not None:
                 return self._on("about", found[0], said)
+        if said.focus and kinds.MORE_OF_IT.fullmatch(text):
+            return Understanding("about", items=said.focus)
+        if said.focus and (also := kinds.AND_THAT.fullmatch(text)) is not None:
+            found = self.references.first(also["what"], said)
+            if found is not None and found[0].rows and not found[1].strip():
+                return self._on("about", found[0], said)
         match = kinds.TELL.search(text)
         asks = match or kinds.ASKS.search(text)
         if asks is None:

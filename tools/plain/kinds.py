@@ -108,6 +108,10 @@ COMPARE = re.compile(
     + END,
     re.IGNORECASE,
 )
+MORE_OF_IT = re.compile(
+    r"\W*(?:please\W+)?(?:tell me (?:some )?more|more details?|details|go on|more about (?:it|that))\W*", re.IGNORECASE
+)
+AND_THAT = re.compile(r"\W*and\s+(?P<what>[^?!.]{1,60}?)\s*\?+\W*", re.IGNORECASE)
 TELL = re.compile(
     r"\b(?:(?:tell|say) (?:me )?(?:some(?:thing)? )?(?:more )?(?:about|of)|more (?:about|on|info(?:rmation)? (?:about"
     r"|on)|details (?:about|on|of))|details (?:about|on|of)|"
