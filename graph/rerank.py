@@ -27,6 +27,7 @@ from duetto.tools.language_voice import WORDS_UNIT, Heard
 from duetto.tools.leaning import along
 from duetto.tools.pick import Fit, Pick
 from duetto.tools.plain.queries import VAGUE
+from duetto.tools.plain.repair import other_queries
 from duetto.tools.predicate import from_json
 from duetto.tools.ranker import Ranker
 from duetto.tools.signals import Signals
@@ -86,10 +87,13 @@ class Rerank:
         wish = state.understood.meaning.wish
         if not wish or heard is None or state.repaired.queries:
             return ""
-        if wish in heard.unheard:
-            return f"no word of “{wish}” occurs in the catalogue"
+        unheard = f"no word of “{wish}” occurs in the catalogue" if wish in heard.unheard else ""
+        if unheard and other_queries(wish, self.box.words, 1)[0]:
+            return unheard
         if not listed.top or 2 * len(listed.rows) >= len(self.box.catalogue):
             return ""
+        if unheard:
+            return unheard
         parts = listed.evidence.parts
         best = max(float(parts[part][listed.top].max()) if part in parts else 0.0 for part in ASKED)
         return f"nothing found was much like “{wish}”" if best < self.box.limits.fits_from else ""
