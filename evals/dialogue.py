@@ -35,7 +35,7 @@ PIECE = 32  # conversations
 OURS = "duetto"
 COLUMNS: dict[str, Any] = {
     "system": pl.String, "dialogue": pl.String, "turn": pl.Int64, "mentioned": pl.Int64, "target": pl.Int64, "rank": pl.Int64,
-    "intent": pl.String, "degraded": pl.Boolean,
+    "intent": pl.String, "listed": pl.Int64, "degraded": pl.Boolean,
 }  # fmt: skip
 Graph = Any  # a compiled graph of a turn
 Calls = dict[tuple[str, int], list[Call]]  # what was recorded, by thread and turn
@@ -100,7 +100,8 @@ def play(
     conversations: list[Heard], players: list[Player], rivals: Rivals, parts: Path | None = None, advance: Advance | None = None
 ) -> pl.DataFrame:
     """A row per system and target: `dialogue`, `turn`, `mentioned` (how many before), `target` (row), `rank` (from 0; SHOWN
-    where the target is not among so many); `intent` and `degraded`, null for the others.
+    where the target is not among so many); `intent`, `listed` (how many were recommended) and `degraded`, null for the
+    others.
 
     Pieces are played as many at a time as there are players, and kept in the folder `parts`; one that is there is read.
     """
@@ -135,7 +136,7 @@ def _piece(conversations: list[Heard], player: Player, rivals: Rivals) -> pl.Dat
     ranks = rivals.ranks([answered.moment for answered in answers]) | {OURS: [answered.ranks for answered in answers]}
     rows = [
         (system, a.dialogue, a.moment.number, len(a.moment.mentioned), target, min(rank, SHOWN))
-        + ((a.intent, a.degraded) if system == OURS else (None, None))
+        + ((a.intent, len(a.rows), a.degraded) if system == OURS else (None, None, None))
         for system, of in ranks.items()
         for a, places in zip(answers, of, strict=True)
         for target, rank in zip(a.moment.targets, places, strict=True)

@@ -47,6 +47,7 @@ def _facts(ours: pl.DataFrame, counts: Counts) -> dict[str, Any]:
         "share of mentions linked": round(counts.linked / counts.mentions, 4),
         "share of films linked": round(counts.known / counts.films, 4),
         "rejected by the seeker, not looked for": counts.rejected,
+        "turns that recommended nothing": int((turns["listed"] == 0).sum()),
         "turns that told of something left out": int(turns["degraded"].sum()),
         "intents": ", ".join(f"{intent} {count:,}" for intent, count in intents.iter_rows()),
     }

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, cast
 
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Checkpointer
 from langsmith import tracing_context
@@ -41,7 +42,11 @@ class Player:
             model.tape.load([call_of(call) for call in turn.calls])
         thread = str(uuid.uuid4())
         config = {"configurable": {"thread_id": thread}, "run_name": "replay"}
-        given, context = {"user": turn.answer.user, "message": turn.message}, Context(k=turn.k, reasons=turn.reasons)
+        given: dict[str, Any] = {"user": turn.answer.user, "message": turn.message}
+        if turn.told is not None:
+            said = [HumanMessage(turn.message)] if turn.message else []
+            given = {"user": turn.answer.user, "messages": [AIMessage(turn.told), *said]}
+        context = Context(k=turn.k, reasons=turn.reasons)
         try:
             with tracing_context(enabled=False):
                 graph.update_state(config, turn.before.model_dump(), as_node="answer")

@@ -1,12 +1,14 @@
 """What a caller may ask of a turn: each function takes it or raises BadInput, before anything is spent."""
 
+import re
 from typing import Literal, cast, get_args
 
-from langchain_core.messages import AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from duetto.errors import BadInput
-from duetto.graph.state import Context
+from duetto.graph.state import Context, State
 
+_LIST = re.compile(r"^\s*1\. ", re.MULTILINE)
 Reasons = Literal["none", "plain", "model"]
 
 
@@ -28,6 +30,17 @@ def the_message(message: str | None, messages: list[AnyMessage], most: int) -> s
         raise BadInput(f"cannot read a message of {len(said):,} characters: the most is {most:,}, so shorten it")
     # Half a character, as a broken terminal sends it, could neither be sent to a model nor written down.
     return said.strip().encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def told_by_others(state: State) -> str | None:
+    """What somebody in our place said since our last turn, such as a person who took over; None where nobody did.
+
+    A numbered list is no talk, but perhaps one of ours that a caller hands back.
+    """
+    told = [message for message in state.messages[-2:] if isinstance(message, AIMessage)]
+    if not told or (text := str(told[-1].text)) == state.answer.get("reply") or _LIST.search(text):
+        return None
+    return text
 
 
 def the_user(user: object, context: Context | None) -> str | int | None:

@@ -99,6 +99,7 @@ class Recorded(BaseModel):
     redacted: bool
     setup: Setup
     message: str | None
+    told: str | None = Field(None, description="what somebody in our place said before it")
     k: int
     reasons: Literal["none", "plain", "model"]
     before: Before
@@ -147,6 +148,7 @@ class Record:
             redacted=redacted,
             setup=self.setup,
             message=understood.message or None,
+            told=understood.told,
             k=understood.k,
             reasons=understood.reasons,
             before=Before.model_validate(understood.before),
@@ -240,7 +242,7 @@ def _redacted(recorded: Recorded, pseudonyms: Pseudonyms) -> Recorded:
             "question": None,
         }
     )
-    return recorded.model_copy(update={"answer": quiet, "message": None, "request": "", "before": before})
+    return recorded.model_copy(update={"answer": quiet, "message": None, "told": None, "request": "", "before": before})
 
 
 def _quiet(constraint: ConstraintShown) -> ConstraintShown:

@@ -99,11 +99,13 @@ class Rerank:
         return f"nothing found was much like “{wish}”" if best < self.box.limits.fits_from else ""
 
     def _placed(self, state: State, heard: Heard | None, listed: Listed, degraded: list[str], started: float) -> Ranking:
-        """Where the item stands that was missed, and the last one shown in its stead."""
+        """Where the item stands that was missed, and the last one that stands before it among those that would be shown."""
         row = state.understood.meaning.items[0]
+        order = listed.ranked.order
         place = int(np.flatnonzero(listed.rows == row)[0])
-        picks = self._picks(state, heard, replace(listed, top=[place, listed.top[-1]]), degraded)
-        rank_of = int(np.flatnonzero(listed.ranked.order == place)[0]) + 1
+        last = int(order[min(state.understood.k, len(order)) - 1])
+        picks = self._picks(state, heard, replace(listed, top=[place, last]), degraded)
+        rank_of = int(np.flatnonzero(order == place)[0]) + 1
         outcome = Outcome(since(started), degraded=tuple(degraded))
         return Ranking(picks[1:], outcome, place=(rank_of, len(listed.rows)), asked_for=picks[0])
 

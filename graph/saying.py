@@ -135,7 +135,7 @@ def _placed(state: State, box: Toolbox) -> str:
     (place, of), pick, titles = state.ranking.place, state.ranking.asked_for, box.catalogue.titles
     line = f"{titles[pick.row]} stands at place {place:,} of {of:,} candidates for you now"
     if place <= state.understood.k:
-        return line + ": it is on the list."
+        return f"{line}: among the first {state.understood.k}."
     last = state.ranking.picks[0]
     behind = {part: pick.parts.get(part, 0.0) - last.parts.get(part, 0.0) for part in {*pick.parts, *last.parts}}
     part, gap = min(behind.items(), key=lambda item: item[1])

@@ -60,6 +60,7 @@ class Understood:
     outcome: Outcome
     before: "Carried"
     hidden: tuple[ItemId, ...] = ()  # neither liked nor disliked, and not to be recommended again
+    told: str | None = None  # what somebody in our place said before this message
     barred: tuple[str, ...] = ()  # why the item of a "why not" cannot be recommended at all
 
     @property

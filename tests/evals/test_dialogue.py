@@ -1,6 +1,7 @@
 """`duetto eval dialogue`: what is to be found in other people's conversations, and how it is played."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,13 @@ from duetto.evals.dialogue import OURS, SHOWN, Player, play
 from duetto.evals.moments import Counts, Heard, Moment, heard, sampled
 from duetto.evals.redial import Dialogue, Links, read
 from duetto.evals.rivals import Rivals
+from duetto.jobs import evaluate_dialogues
+from duetto.settings import Settings
+from duetto.tools import index as indexes
 from duetto.tools import sample
 from duetto.tools.catalogue import Catalogue
+from duetto.wiring import open_graph
+from tests.sessions import speaking
 from tests.tools.films import catalogue, toolbox
 
 FILMS = {"1": "Alien (1979)", "2": "Aliens  (1986)", "3": "Up (2009)", "4": "Se7en (1995)", "5": "Nobody Made This (1999)"}
@@ -223,7 +229,7 @@ def test_the_report_compares_over_the_same_films_and_draws_conversations_whole()
     table = pl.DataFrame(
         [
             {"system": system, "dialogue": talk, "turn": turn, "mentioned": turn - 1, "target": place, "rank": rank,
-             "intent": "recommend", "degraded": False}
+             "intent": "recommend", "listed": 10 * (turn > 1), "degraded": False}
             for system, of in ranks.items()
             for place, (talk, turn, rank) in enumerate(zip(("a", "a", "b"), (1, 2, 7), of, strict=True))
         ]
@@ -237,6 +243,7 @@ def test_the_report_compares_over_the_same_films_and_draws_conversations_whole()
     assert compared["recall@10"]["low"] == 0.5  # conversation a alone
     assert [(group["group"], group["targets"]) for group in report["groups"]["turn"]] == [("1", 1), ("2", 1), ("6+", 1)]
     assert report["facts"]["share of mentions linked"] == 0.8
+    assert report["facts"]["turns that recommended nothing"] == 1
 
 
 # over the sample, from the command line
@@ -289,6 +296,24 @@ def test_a_run_without_a_folder_prints_a_table(file: Path, sample_path: Path, ca
     told = capsys.readouterr().out
     assert "recall@50" in told
     assert "duetto less co-occurrence, recall@10" in told
+
+
+def test_recorded_answers_are_said_again(file: Path, settings: Settings, tmp_path: Path) -> None:
+    talks, _ = heard(sampled(read(file), 2), Links(indexes.load(settings.sample).catalogue))
+    make = partial(open_graph, "sample", model=speaking(), settings=settings, record=tmp_path)
+    for talk in talks:
+        list(Player(make, toolbox(indexes.load(settings.sample))).play(talk))
+    recordings = sorted(tmp_path.glob("*.jsonl"))
+    covered = evaluate_dialogues(file, "sample", most=2, recordings=recordings, settings=settings)
+    assert covered["facts"]["turns that told of something left out"] == 0
+    beyond = evaluate_dialogues(file, "sample", most=3, recordings=recordings, settings=settings)
+    assert beyond["facts"]["turns that told of something left out"] > 0
+
+
+def test_recordings_without_a_model_are_bad_input(file: Path, settings: Settings, tmp_path: Path) -> None:
+    evaluate_dialogues(file, "sample", most=1, record=tmp_path, settings=settings)
+    with pytest.raises(BadInput, match="they must all be of one chat model"):
+        evaluate_dialogues(file, "sample", recordings=sorted(tmp_path.glob("*.jsonl")), settings=settings)
 
 
 def test_films_that_no_catalogue_of_ours_has_are_bad_input(

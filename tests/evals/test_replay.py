@@ -128,6 +128,17 @@ def moved(report: Report) -> list[set[str]]:
 # while nothing changes
 
 
+def test_what_a_person_who_took_over_said_is_said_again(settings: Settings, tmp_path: Path) -> None:
+    turns: list[Any] = [
+        {"user": "p001", "message": "a western"},
+        {"user": "p001", "messages": [AIMessage("Heat (1995) is good."), HumanMessage("loved it")]},
+    ]
+    path = played(tmp_path, settings, turns)
+    assert recorded(path)[1].told == "Heat (1995) is good."
+    assert len(recorded(path)[1].liked) == 1
+    assert replayed(path, settings)["drifted"] == 0
+
+
 WRONG = {
     "429, then an answer": ("answered 429 (rate limit)", ""),
     "500 twice": ("answered 500 (server error)", "queries are plain: the chat model answered 500 (server error) twice"),

@@ -1,0 +1,85 @@
+"""What goes along from turn to turn, and with a person from conversation to conversation."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langgraph.store.base import BaseStore
+
+from duetto.graph.carried import carried
+from duetto.graph.state import NOTHING, Carried, ItemId, State, TastesKept, Wanted
+from duetto.tools.catalogue import Catalogue
+from duetto.tools.constraints import checked
+from duetto.tools.language import Constraint, Understanding
+from duetto.tools.predicate import from_json, to_json
+from duetto.tools.profiles import KINDS, Profile, keep_profile, note_thread, profile_of
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`recordings` is the folder that turns are recorded in, if they are."""
+
+    catalogue: Catalogue
+    recordings: str | None
+
+    def before(
+        self, state: State, user: ItemId | None, store: BaseStore | None
+    ) -> tuple[Carried, Profile | None, tuple[str, ...]]:
+        """What is known from the turns before and, across conversations, from the person's profile."""
+        before = carried(state)
+        new = _is_new(before, user)
+        if new and before["turn"]:  # another person speaks: nothing of the one before is theirs
+            before = {**NOTHING, "turn": before["turn"]}
+        profile = profile_of(store, user) if store is not None and user is not None else None
+        if profile is not None:
+            opinions: Any = {kind: profile.of(kind) for kind in KINDS}
+            past = [_with_profile(step, before, opinions) for step in before["past"]]
+            before = {**before, **opinions, "past": past}
+            if new:
+                before["constraints"] = [{"said": c.said, "where": c.where} for c in profile.constraints]
+            if not before["tastes"]["history"] and profile.tastes:
+                before["tastes"] = {"history": profile.tastes["history"], "preferences": profile.tastes["preferences"]}
+        parsed = Understanding(set=tuple(Constraint(c["said"], from_json(c["where"])) for c in before["constraints"]))
+        still, lost = checked(parsed, self.catalogue)  # the catalogue was perhaps rebuilt since
+        before = {**before, "constraints": [{"said": c.said, "where": to_json(c.predicate)} for c in still.set]}
+        return before, profile, lost
+
+    def keep(
+        self, store: BaseStore, user: ItemId, profile: Profile | None, before: Carried, now: Wanted, meaning: Understanding,
+        tastes: TastesKept, thread: str | None,
+    ) -> None:  # fmt: skip
+        """What the person said, and where, for later conversations."""
+        if thread is not None:
+            note_thread(store, thread, user, self.recordings)
+        kept = profile or Profile(user=user)
+        lifted = [c["where"] for c in before["constraints"] if c not in now["constraints"]]
+        standing = [{"said": c.said, "where": c.where} for c in kept.constraints if c.where not in lifted]
+        if meaning.standing:
+            said = {constraint.said for constraint in meaning.set}
+            always = [c["where"] for c in standing]
+            standing += [
+                {"said": c["said"], "where": c["where"]}
+                for c in now["constraints"]
+                if c["said"] in said and c["where"] not in always
+            ]
+        opinions: Any = {kind: now[kind] for kind in KINDS}
+        changed = kept.with_opinions(opinions, thread).with_constraints(standing, thread)
+        if tastes["history"] and tastes["history"] != kept.tastes.get("history"):
+            changed = changed.with_tastes(dict(tastes))
+        if changed != kept:
+            keep_profile(store, changed)
+
+
+def _with_profile(step: Wanted, then: Carried, now: Any) -> Wanted:
+    """A step to undo, with what was said of items in other conversations since: it takes back only what was said in this one."""
+    changed: Any = {}
+    for kind in KINDS:
+        came = {str(item) for item in then[kind]} - {str(item) for item in step[kind]}
+        here = {str(item) for item in (*now[kind], *came)}
+        back = [item for item in step[kind] if str(item) not in here and item not in then[kind]]
+        changed[kind] = [item for item in now[kind] if str(item) not in came] + back
+    return cast(Wanted, {**step, **changed})
+
+
+def _is_new(before: Carried, user: ItemId | None) -> bool:
+    """Whether somebody else spoke before, or nobody."""
+    return not before["turn"] or before["person"] != user
