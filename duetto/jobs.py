@@ -1,7 +1,7 @@
 """The jobs of the command line: making an index, and finding out how good it is."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -207,6 +207,7 @@ def evaluate_dialogues(
     calls = {(str(t.recorded.answer.thread), t.recorded.answer.turn): list(map(call_of, t.recorded.calls)) for t in told}
     loaded = open_index(index, settings)
     box, signals = parts(loaded, settings)
+    box = replace(box, limits=replace(box.limits, evidence_tried=1))  # no reasons are given, and evidence is half of a turn
     talks, counts = moments.heard(moments.sampled(redial.read(dialogues), most), redial.Links(box.catalogue))
     moments.require(talks, counts)
     live = None if told else chat_model(settings)
@@ -222,7 +223,7 @@ def evaluate_dialogues(
         return dialogue.Player(partial(graph_of, loaded, box, signals, speaker, recorder), box, taped, calls)
 
     try:
-        task = dialogue.fingerprint(loaded.version, talks, live and live.name, calls, asdict(box.limits))
+        task = dialogue.fingerprint(loaded.version, talks, live and live.name, repr(calls), asdict(box.limits))
         kept = pieces(task, output / WORK) if output is not None else None
         with stages.stage("playing"):
             advance = progress.stage("conversations", len(talks))
