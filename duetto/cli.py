@@ -424,6 +424,11 @@ def _stream(graph: "Graph", user: str | None, message: str, thread: str, k: int 
             answer = event["answer"]["answer"]
     if not ranked:
         out.print(answer["reply"], markup=False)
+    else:
+        limits = [f"In force: {'; '.join(c['said'] for c in answer['constraints'])}"] if answer["constraints"] else []
+        asked = [answer["question"]["text"]] if answer["question"] else []
+        for line in (*show.opening(answer)[:-1], *limits, *asked):  # the last one opens the list, which is there already
+            out.print(line, markup=False)
     for line in show.footer(answer)[1:]:
         out.print(line)
 

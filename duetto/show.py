@@ -47,10 +47,15 @@ def turn(answer: dict[str, Any], steps: bool = False) -> RenderableType:
     return Group(heading(answer), *listed, *([Text(asked["text"], "bold")] if asked else []), *footer(answer))
 
 
-def heading(answer: dict[str, Any]) -> RenderableType:
+def opening(answer: dict[str, Any]) -> list[str]:
+    """What is said before the list; all that is said where there is none."""
     said = answer["reply"].splitlines()
-    before = next((n for n, line in enumerate(said) if answer["recommendations"] and line.startswith("1. ")), len(said))
-    lines = [escape(line) for line in said[:before]]
+    end = next((n for n, line in enumerate(said) if answer["recommendations"] and line.startswith("1. ")), len(said))
+    return said[:end]
+
+
+def heading(answer: dict[str, Any]) -> RenderableType:
+    lines = [escape(line) for line in opening(answer)]
     if answer["preferences"]:
         tastes = ", ".join(f"{p['preference']} ({p['weight']:.2f})" for p in answer["preferences"])
         lines.append(f"[dim]your taste, as I see it: {escape(tastes)}[/dim]")
