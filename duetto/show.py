@@ -49,7 +49,7 @@ def turn(answer: dict[str, Any], steps: bool = False) -> RenderableType:
 
 def opening(answer: dict[str, Any]) -> list[str]:
     """What is said before the list; all that is said where there is none."""
-    said = answer["reply"].splitlines()
+    said: list[str] = answer["reply"].splitlines()
     end = next((n for n, line in enumerate(said) if answer["recommendations"] and line.startswith("1. ")), len(said))
     return said[:end]
 
