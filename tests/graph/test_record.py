@@ -520,7 +520,7 @@ def test_a_line_has_every_field_and_no_other(settings: Settings, tmp_path: Path,
         assert line is not None
         assert Recorded.model_validate(line).model_dump(mode="json", by_alias=True) == line
         assert set(line) == {
-            "schema", "at", "redacted", "setup", "message", "k", "reasons", "before", "request", "liked", "disliked",
+            "schema", "at", "redacted", "setup", "message", "told", "k", "reasons", "before", "request", "liked", "disliked",
             "candidates", "scores", "answer", "calls",
         }  # fmt: skip
         assert isinstance(line["answer"], dict)
