@@ -18,7 +18,7 @@ from typing import Any
 from duetto import wiring
 from duetto.evals.timing import percentiles
 from duetto.graph.build import build
-from duetto.graph.state import Context, Explained, Found, Gathered, Ranking, Written
+from duetto.graph.state import Context, Explained, Found, Gathered, Looked, Ranking, Written
 from duetto.settings import Settings
 
 MESSAGES = ("a dark thriller about a heist", "something funny and warm", "war stories, nothing before 1980", None)
@@ -76,8 +76,8 @@ def _turns(index: str, settings: Settings) -> dict[str, Any]:
     started = time.perf_counter()
     loaded = wiring.open_index(index, settings)
     load = time.perf_counter() - started
-    threads = wiring.open_threads(settings)
-    graph = wiring.open_graph(index, threads, settings=settings)
+    threads, profiles = wiring.open_threads(settings), wiring.open_profiles(settings)
+    graph = wiring.open_graph(index, threads, store=profiles, settings=settings)
     users = loaded.histories.users
     nodes: dict[str, list[float]] = {}
 
@@ -91,6 +91,7 @@ def _turns(index: str, settings: Settings) -> dict[str, Any]:
     empty = _empty(threads)
     bare = _measured(lambda n: empty.invoke({"user": "1"}, _thread(-n - 1)))
     threads.close()
+    profiles.close()
     medians = {node: statistics.median(values) for node, values in nodes.items() if node != "total"}
     whole = statistics.median(turns)
     shares = {node: round(ms / whole, 3) for node, ms in medians.items()}
@@ -132,7 +133,9 @@ def _idle() -> dict[str, Any]:
         "retrieve": lambda state: {"found": Found()},
         "collaborate": lambda state: {"gathered": Gathered()},
         "rerank": lambda state: {"ranking": Ranking()},
+        "repair": lambda state: {"repaired": Written()},
         "explain": lambda state: {"explained": Explained()},
+        "look_up": lambda state: {"looked": Looked()},
         "answer": lambda state: {"answer": {}},
     }
 
