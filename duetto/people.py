@@ -19,11 +19,8 @@ from duetto.tools.profiles import KINDS, Id, Kind, Profile, all_profiles, forget
 from duetto.tools.threads import EitherSqliteSaver
 from duetto.wiring import pseudonyms_of
 
-RATINGS: dict[Kind, float] = {
-    "liked": 5.0,
-    "seen": 3.0,
-    "disliked": 1.0,
-}  # the middle of the scale counts as had, not as disliked
+# The middle of the scale counts as had, not as disliked.
+RATINGS: dict[Kind, float] = {"liked": 5.0, "seen": 3.0, "disliked": 1.0}
 
 
 def profile(store: BaseStore, user: Id) -> Profile:
@@ -57,7 +54,7 @@ def changed(
         ]
         for kind in KINDS
     }
-    kept = [{"said": c.said, "where": c.where} for c in known.constraints if c.said not in lifted]
+    kept = [limit for limit in known.limits if limit["said"] not in lifted]
     now = known.with_opinions(opinions, None).with_constraints(kept, None)
     keep_profile(store, now)
     return now

@@ -11,7 +11,6 @@ from langgraph.store.base import BaseStore
 from langgraph.types import Checkpointer
 
 from duetto.errors import BadInput, NotReady
-from duetto.graph.answer import Reply
 from duetto.graph.branches import Collaborate, Retrieve
 from duetto.graph.build import Node, build
 from duetto.graph.explain import Explain
@@ -19,6 +18,7 @@ from duetto.graph.extract_preferences import ExtractPreferences
 from duetto.graph.look_up import LookUp
 from duetto.graph.record import Record, Setup, setup_of
 from duetto.graph.repair import Repair
+from duetto.graph.reply import Reply
 from duetto.graph.rerank import Rerank
 from duetto.graph.state import Context, State, TurnInput, TurnOutput
 from duetto.graph.write_queries import WriteQueries

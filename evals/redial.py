@@ -6,7 +6,6 @@ messages, movie_mentions and seeker_form, the last three as JSON. Each message n
 
 import json
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from duetto.tools.catalogue import Catalogue
+from duetto.tools.plain.titles import plain
 from duetto.tools.reading.files import Source, shown
 from duetto.tools.reading.formats import UNPARSABLE, from_parquet, records
 from duetto.tools.reading.titles import split_title
@@ -118,15 +118,5 @@ def _names(title: str) -> Iterator[str]:
     """The whole title, the one outside brackets, and those within."""
     within = [alternative.removeprefix("a.k.a. ") for alternative in re.findall(r"\(([^()]*)\)", title)]
     for name in (title, re.sub(r"\s*\([^()]*\)", "", title), *within):
-        if plain := _plain(name):
-            yield plain
-
-
-def _plain(title: str) -> str:
-    """Lower case, without accents, punctuation and a leading or trailing article."""
-    words = re.sub(r"[^\w\s]", "", unicodedata.normalize("NFKD", title.replace("&", " and ")).casefold()).split()
-    if len(words) > 1 and words[0] in ("the", "a", "an"):
-        words = words[1:]
-    elif len(words) > 1 and words[-1] in ("the", "a", "an"):
-        words = words[:-1]
-    return " ".join(words)
+        if told := plain(name.replace("&", " and ")):
+            yield told

@@ -18,10 +18,11 @@ from duetto.limits import Limits
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.chat.scripted import ScriptedChat
+from duetto.tools.constraints import parsed
 from duetto.tools.conversation import Conversation
 from duetto.tools.language import Constraint, Fact, Option, Question, Understanding
 from duetto.tools.plain.understand import PlainReader
-from duetto.tools.predicate import And, Compare, Not, Predicate, from_json
+from duetto.tools.predicate import And, Compare, Not, Predicate
 from duetto.tools.profiles import KINDS
 
 NAME = "scripted"
@@ -84,7 +85,7 @@ class ScriptedReader:
             lists=tuple(lists),
             focus=tuple(self._row(item) for item in turn["talked_about"]),
             question=self._question(turn["you_asked"]) if "you_asked" in turn else None,
-            constraints=tuple(Constraint(c["said"], from_json(c["where"])) for c in turn["constraints_in_force"]),
+            constraints=parsed(turn["constraints_in_force"]),
         )
 
     def _question(self, asked: Turn) -> Question:

@@ -5,8 +5,9 @@ from typing import Any, cast
 
 from duetto.graph.state import Carried, ItemId, QuestionKept, State, TopicKept, Wanted
 from duetto.tools.catalogue import Catalogue
+from duetto.tools.constraints import parsed
 from duetto.tools.conversation import Conversation, Topic
-from duetto.tools.language import Constraint, Intent, Leaning, Option, Question, Understanding
+from duetto.tools.language import Intent, Leaning, Option, Question, Understanding
 from duetto.tools.predicate import from_json, to_json
 
 WANTED = tuple(Wanted.__annotations__)
@@ -30,7 +31,7 @@ def conversation(before: Carried, catalogue: Catalogue) -> Conversation:
         focus=tuple(rows(before["focus"])),
         question=_question(before["question"], catalogue),
         topic=topic_of(before["topic"], catalogue),
-        constraints=tuple(Constraint(c["said"], from_json(c["where"])) for c in before["constraints"]),
+        constraints=parsed(before["constraints"]),
     )
 
 

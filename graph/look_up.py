@@ -19,10 +19,9 @@ from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.grounding import strangers
 from duetto.tools.plain.telling import about, compare, shown
 from duetto.tools.predicate import to_json
-from duetto.tools.profiles import KINDS
+from duetto.tools.profiles import KINDS, SAID
 
 MOST = 4  # items told of at once
-SAID = {"liked": "You liked", "disliked": "You disliked", "seen": "You have already", "uninterested": "You do not want"}
 
 
 class AboutAnswer(BaseModel):
@@ -112,7 +111,7 @@ class LookUp:
             newest = ", ".join(catalogue.titles[row] for row in history[-3:])
             lines.append(f"Your history has {len(understood.history):,} items; the newest you liked: {newest}.")
         said = {kind: [catalogue.titles[row] for row in catalogue.rows(getattr(state, kind))] for kind in KINDS}
-        lines += [f"{SAID[kind]}: {', '.join(titles)}." for kind, titles in said.items() if titles]
+        lines += [f"{SAID[kind].capitalize()}: {', '.join(titles)}." for kind, titles in said.items() if titles]
         if tastes := [f"{p.text} ({p.weight:.2f})" for p in understood.preferences]:
             lines.append(f"Your tastes, as I see them: {'; '.join(tastes)}.")
         if limits := [c["said"] for c in state.constraints]:

@@ -8,9 +8,8 @@ from langgraph.store.base import BaseStore
 from duetto.graph.carried import carried
 from duetto.graph.state import NOTHING, Carried, ItemId, State, TastesKept, Wanted
 from duetto.tools.catalogue import Catalogue
-from duetto.tools.constraints import checked
-from duetto.tools.language import Constraint, Understanding
-from duetto.tools.predicate import from_json, to_json
+from duetto.tools.constraints import checked, kept_of, parsed
+from duetto.tools.language import Understanding
 from duetto.tools.profiles import KINDS, Profile, keep_profile, note_thread, profile_of
 
 
@@ -35,12 +34,12 @@ class Memory:
             past = [_with_profile(step, before, opinions) for step in before["past"]]
             before = {**before, **opinions, "past": past}
             if new:
-                before["constraints"] = [{"said": c.said, "where": c.where} for c in profile.constraints]
+                before["constraints"] = profile.limits
             if not before["tastes"]["history"] and profile.tastes:
                 before["tastes"] = {"history": profile.tastes["history"], "preferences": profile.tastes["preferences"]}
-        parsed = Understanding(set=tuple(Constraint(c["said"], from_json(c["where"])) for c in before["constraints"]))
-        still, lost = checked(parsed, self.catalogue)  # the catalogue was perhaps rebuilt since
-        before = {**before, "constraints": [{"said": c.said, "where": to_json(c.predicate)} for c in still.set]}
+        kept = Understanding(set=parsed(before["constraints"]))
+        still, lost = checked(kept, self.catalogue)  # the catalogue was perhaps rebuilt since
+        before = {**before, "constraints": [kept_of(constraint) for constraint in still.set]}
         return before, profile, lost
 
     def keep(
@@ -52,15 +51,11 @@ class Memory:
             note_thread(store, thread, user, self.recordings)
         kept = profile or Profile(user=user)
         lifted = [c["where"] for c in before["constraints"] if c not in now["constraints"]]
-        standing = [{"said": c.said, "where": c.where} for c in kept.constraints if c.where not in lifted]
+        standing: list[Any] = [limit for limit in kept.limits if limit["where"] not in lifted]
         if meaning.standing:
             said = {constraint.said for constraint in meaning.set}
-            always = [c["where"] for c in standing]
-            standing += [
-                {"said": c["said"], "where": c["where"]}
-                for c in now["constraints"]
-                if c["said"] in said and c["where"] not in always
-            ]
+            always = [limit["where"] for limit in standing]
+            standing += [c for c in now["constraints"] if c["said"] in said and c["where"] not in always]
         opinions: Any = {kind: now[kind] for kind in KINDS}
         changed = kept.with_opinions(opinions, thread).with_constraints(standing, thread)
         if tastes["history"] and tastes["history"] != kept.tastes.get("history"):

@@ -33,6 +33,7 @@ from duetto.tools.ranker import Ranker
 from duetto.tools.signals import Signals
 from duetto.tools.single_thread import single_thread
 from duetto.tools.support import support
+from duetto.tools.vector_store import Mask
 
 log = logging.getLogger("duetto")
 HISTORY_CITED = 4
@@ -119,7 +120,7 @@ class Rerank:
         if len(words) > VAGUE:
             return None
         limited = {column for c in state.constraints for column in columns(from_json(c["where"]))}
-        keep = self.box.eligible(understood.history, understood.where, understood.hidden)
+        keep = self._eligible(understood)
         return question(self.box.catalogue, keep, limited)
 
     def _send(self, listed: Listed, runtime: Runtime[Context]) -> None:
@@ -154,7 +155,7 @@ class Rerank:
 
     def _spread(self, understood: Understood, heard: Heard | None) -> Listed:
         """For somebody of whom nothing is known and who asked for nothing: what is well liked, from every region."""
-        keep = self.box.eligible(understood.history, understood.where, understood.hidden)
+        keep = self._eligible(understood)
         rows, evidence = popular(self.box.crowd.standing, keep)
         ranked = leaned(rank(evidence, self.weights, self.box.limits, self.ranker), self._soft(understood.meaning, rows))
         pool = ranked.order[: POOL * understood.k]
@@ -163,9 +164,12 @@ class Rerank:
         places = spread(ranked.scores[pool], self.box.store.vectors_of(rows[pool]), understood.k)
         return Listed(rows, evidence, ranked, [int(pool[place]) for place in places])
 
+    def _eligible(self, understood: Understood) -> Mask:
+        return self.box.eligible(understood.history, understood.where, understood.hidden)
+
     def _extremes(self, understood: Understood) -> NDArray[np.int64]:
         """The rows at the wanted ends of the columns that are leaned along."""
-        keep = self.box.eligible(understood.history, understood.where, understood.hidden)
+        keep = self._eligible(understood)
         found = []
         for leaning in understood.meaning.leanings:
             places = np.where(keep, along(self.box.catalogue, leaning), -np.inf)

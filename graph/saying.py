@@ -7,6 +7,7 @@ from duetto.tools.agent_tools import Toolbox
 from duetto.tools.constraints import where
 from duetto.tools.histories import NOBODY
 from duetto.tools.language import RANKED, Question
+from duetto.tools.profiles import SAID
 from duetto.tools.relax import Relaxation, relaxations
 
 NAMED = 3  # items a sentence names
@@ -26,8 +27,7 @@ def changes(state: State, box: Toolbox) -> Changes | None:
     meaning, shown, titles = state.understood.meaning, state.understood.before["shown"], box.catalogue.titles
     if not shown or not meaning.opinions or not state.ranking.picks or meaning.wish != state.understood.before["topic"]["wish"]:
         return None
-    said = {"liked": "you liked", "disliked": "you disliked", "seen": "you have already", "uninterested": "you do not want"}
-    because = tuple(f"{words} {titles[row]}" for kind, words in said.items() for row in getattr(meaning, kind))
+    because = tuple(f"{words} {titles[row]}" for kind, words in SAID.items() for row in getattr(meaning, kind))
     because += tuple(f"you said “{constraint.said}”" for constraint in meaning.set)
     because += ("you took limits back",) if meaning.clear else ()
     before = box.catalogue.rows(item["item_id"] for item in shown[-1])

@@ -9,6 +9,7 @@ from duetto.tools.catalogue import Catalogue
 from duetto.tools.embedding import Vectors
 from duetto.tools.fusion import Array
 from duetto.tools.language import Option, Question
+from duetto.tools.plain.telling import listed
 from duetto.tools.predicate import And, Compare, Predicate, parts_of
 
 POOL = 40  # of the most liked items, for each one that is shown
@@ -86,5 +87,4 @@ def _asked(text: str, options: list[Option], shares: list[float]) -> tuple[float
         return None
     p = np.array(shares)
     bits = float((-(p * np.log2(p) + (1 - p) * np.log2(1 - p))).mean())
-    labels = [option.label for option in options]
-    return bits, Question(f"{text}: {', '.join(labels[:-1])} or {labels[-1]}?", tuple(options))
+    return bits, Question(f"{text}: {listed([option.label for option in options], 'or')}?", tuple(options))

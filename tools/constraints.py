@@ -35,9 +35,18 @@ def in_force(kept: list[Any], meaning: Understanding) -> list[Any]:
         kept = []
     kept = [c for c in kept if c["said"] not in meaning.clear and not columns(from_json(c["where"])) & set(meaning.clear)]
     for constraint in meaning.set:
-        new = {"said": constraint.said, "where": to_json(constraint.predicate)}
-        kept = [c for old in kept for c in _beside(old, constraint.predicate)] + [new]
+        kept = [c for old in kept for c in _beside(old, constraint.predicate)] + [kept_of(constraint)]
     return kept
+
+
+def kept_of(constraint: Constraint) -> Any:
+    """A constraint as it is kept between turns: its words, and the predicate as JSON."""
+    return {"said": constraint.said, "where": to_json(constraint.predicate)}
+
+
+def parsed(kept: list[Any]) -> tuple[Constraint, ...]:
+    """The inverse of `kept_of`, for each."""
+    return tuple(Constraint(c["said"], from_json(c["where"])) for c in kept)
 
 
 def _beside(old: Any, new: Predicate) -> list[Any]:
@@ -50,13 +59,9 @@ def _beside(old: Any, new: Predicate) -> list[Any]:
         return []
     (bound,) = ends
     rest = [end for end in others if _upper(end) != _upper(bound) and _between(end, bound)]
-    if not rest:
-        return []
-    return (
-        [old]
-        if len(others) == 1
-        else [{"said": f"{rest[0].column} {SAID[rest[0].operator]} {rest[0].value}", "where": to_json(rest[0])}]
-    )
+    if len(others) == 1:
+        return [old] if rest else []
+    return [kept_of(Constraint(f"{end.column} {SAID[end.operator]} {end.value}", end)) for end in rest[:1]]
 
 
 def _ends(predicate: Predicate) -> list[Compare] | None:

@@ -11,6 +11,9 @@ from pydantic import BaseModel
 Id = str | int
 Kind = Literal["liked", "disliked", "seen", "uninterested"]
 KINDS: tuple[Kind, ...] = ("liked", "disliked", "seen", "uninterested")
+SAID: dict[Kind, str] = {
+    "liked": "you liked", "disliked": "you disliked", "seen": "you have already", "uninterested": "you do not want",
+}  # fmt: skip
 PROFILES, THREADS = ("profiles",), ("threads",)
 
 
@@ -40,6 +43,11 @@ class Profile(BaseModel):
 
     def of(self, kind: Kind) -> list[Id]:
         return [opinion.item_id for opinion in self.opinions if opinion.kind == kind]
+
+    @property
+    def limits(self) -> list[Any]:
+        """The standing limits as a conversation keeps them: words, and the predicate as JSON."""
+        return [{"said": c.said, "where": c.where} for c in self.constraints]
 
     def with_opinions(self, said: dict[Kind, list[Id]], thread: str | None) -> "Profile":
         """With exactly these opinions; what was known before keeps its date."""

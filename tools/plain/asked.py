@@ -11,7 +11,8 @@ from duetto.tools.language import Fact, Intent, Option, Question, Understanding
 from duetto.tools.plain import kinds, pointing
 from duetto.tools.plain.columns import Columns, Order, singular
 from duetto.tools.plain.filters import Filters, Limited
-from duetto.tools.plain.references import References, Referent
+from duetto.tools.plain.references import References, Referent, one_of
+from duetto.tools.plain.telling import listed
 from duetto.tools.plain.titles import Titles
 from duetto.tools.predicate import And, Compare, Or, Predicate
 
@@ -134,8 +135,7 @@ class Asked:
         left = re.findall(r"[\w'&-]+", self.filters.read(re.sub(r"^(?:an?|the|any|some)\s+", "", what), NEW, limits))
         known = self.columns.value(left)
         rest = left[known[0] :] if known is not None else left
-        nouns = re.compile(pointing.NOUN, re.IGNORECASE)
-        return bool(limits.set or known) and all(nouns.fullmatch(word) for word in rest)
+        return bool(limits.set or known) and all(pointing.ANY_NOUN.fullmatch(word) for word in rest)
 
     def _item(self, what: str, said: Conversation, strictly: bool = False) -> Referent | None:
         """The item a phrase begins with; `strictly` no phrase that only might be one."""
@@ -145,8 +145,7 @@ class Asked:
         if (leading := self.titles.leading(what)) is not None:
             return Referent(what, (leading[0],), shown=leading[0] in said.shown())
         if not strictly and (several := self.titles.holding(re.sub(r"\W*(?:please|then)\W*$", "", what))):
-            one = len(several) == 1
-            return Referent(what, tuple(several) if one else (), () if one else tuple(several[:4]), shown=False)
+            return one_of(what, several, shown=False)
         if not said.lists and (place := pointing.ORDINAL.match(what) or pointing.PRONOUN.match(what)):
             return Referent(place.group(0), shown=False)
         return None
@@ -157,9 +156,7 @@ class Asked:
         if referent.rows:
             return Understanding(intent, items=referent.rows)
         if not said.lists:
-            return Understanding(
-                intent, notes=(f"I have not shown you anything yet, so I do not know what “{referent.phrase}” is.",)
-            )
+            return Understanding(intent, notes=(nothing_shown(referent.phrase),))
         if referent.shown:
             last = len(said.last)
             return Understanding(intent, notes=(f"There is no “{referent.phrase.strip()}”: the last list had {last} items.",))
@@ -172,9 +169,8 @@ class Asked:
     def ask(self, referent: Referent, intent: Intent, role: str) -> Question:
         """Which of several items is meant."""
         titles = [self.catalogue.titles[row] for row in referent.among]
-        listed = f"{', '.join(titles[:-1])} or {titles[-1]}" if len(titles) > 1 else titles[0]
         options = tuple(Option(title, row) for title, row in zip(titles, referent.among, strict=True))
-        return Question(f"Which one do you mean by “{referent.phrase.strip()}”: {listed}?", options, intent, role)
+        return Question(f"Which one do you mean by “{referent.phrase.strip()}”: {listed(titles, 'or')}?", options, intent, role)
 
     # facts
 
@@ -230,8 +226,8 @@ class Asked:
                 words = words[end:]
             else:
                 others.append(words.pop(0))
-        nouns = re.compile(pointing.NOUN, re.IGNORECASE)
-        return parts, [w for w in others if w.lower() not in ENGLISH_STOP_WORDS | kinds.EMPTY and not nouns.fullmatch(w)]
+        empty = ENGLISH_STOP_WORDS | kinds.EMPTY
+        return parts, [w for w in others if w.lower() not in empty and not pointing.ANY_NOUN.fullmatch(w)]
 
 
 def _said(word: str, what: str) -> str:
@@ -241,6 +237,10 @@ def _said(word: str, what: str) -> str:
 def described(phrase: str) -> str:
     """What "the Coen film" says of an item, as search text."""
     return re.sub(r"^(?:the|that)\s+|\s+(?:one|film|movie|book|item|product)$", "", phrase.strip())
+
+
+def nothing_shown(phrase: str) -> str:
+    return f"I have not shown you anything yet, so I do not know what “{phrase.strip()}” is."
 
 
 def not_shown(phrase: str) -> str:

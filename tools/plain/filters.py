@@ -56,12 +56,10 @@ class Filters:
         return text
 
     def _cleared(self, text: str, said: Conversation, found: Limited) -> str:
-        if grammar.CLEAR_ALL.search(text):
-            found.clear.append("*")
-            text = grammar.CLEAR_ALL.sub(" ", text)
-        if grammar.NO_LIMITS.search(text):
-            found.clear.append("*")
-            text = grammar.NO_LIMITS.sub(" ", text)
+        for everything in (grammar.CLEAR_ALL, grammar.NO_LIMITS):
+            if everything.search(text):
+                found.clear.append("*")
+                text = everything.sub(" ", text)
 
         def note(match: re.Match[str]) -> str:
             what = match["what"]

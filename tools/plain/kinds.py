@@ -142,9 +142,6 @@ SEEN = re.compile(
     r"(?P<what>[^.;!?]+)",
     re.IGNORECASE,
 )
-SEEN_BARE = re.compile(
-    r"^\W*(?:(?:i(?:'ve| have)?\s+)?(?:already\s+)?seen (?:it|that|this)(?: (?:one|already))*)\W*$", re.IGNORECASE
-)
 UNINTERESTED = re.compile(
     r"\b(?:(?:never|(?:please\s+)?don't ever|stop) (?:recommend|show|suggest)(?:ing)?(?: me)?|"
     r"(?:i(?:'m| am)\s+)?(?:really\s+)?not (?:interested in|into|keen on|in the mood for|a fan of)|not|skip"

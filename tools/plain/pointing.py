@@ -14,6 +14,7 @@ ORDINALS = {
 }
 NUMBERS = dict(zip(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], range(2, 11), strict=True))
 NOUN = r"(?:ones?|films?|movies?|books?|items?|products?|titles?|picks?|recommendations?|suggestions?|results?|things?)"
+ANY_NOUN = re.compile(NOUN, re.IGNORECASE)
 EARLY = r"(?:\s+(?:of|from|in)\s+(?:the|your)\s+(?P<early>first|earlier|earliest)\s+(?:list|answer|recommendations?))?"
 ORDINAL = re.compile(
     r"(?:(?:the|your|that)\s+)?(?:(?P<mark>#|number\s+|no\.\s*|nr\.?\s*)?"

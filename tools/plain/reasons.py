@@ -9,6 +9,7 @@ from duetto.tools.catalogue import Catalogue
 from duetto.tools.fusion import CROWD
 from duetto.tools.language import LIKE, Preference, Reason, Step
 from duetto.tools.pick import Fit, Pick
+from duetto.tools.plain.telling import listed
 
 FITS = 0.8  # a preference is called met above this share of the catalogue
 CITED_SHARE = 0.1  # a history item is named from this share of the crowd's score on
@@ -58,7 +59,7 @@ def _match(pick: Pick, wish: str, catalogue: Catalogue) -> str:
         return f"Its text is close to that of {query.serves.removeprefix(LIKE)} (cosine {cosine:.2f})."
     words = shared_words(wish, catalogue.document(pick.row))
     if words:
-        return f"You asked for “{wish}”: its text speaks of {_join(words[:4])}."
+        return f"You asked for “{wish}”: its text speaks of {listed(words[:4])}."
     return f"Its text is close to “{query.text}” (cosine {cosine:.2f})."
 
 
@@ -89,8 +90,4 @@ def likelihood(fitness: float, attention: float) -> Literal["low", "medium", "hi
 
 
 def _titles(rows: tuple[int, ...] | list[int], catalogue: Catalogue) -> str:
-    return _join([catalogue.titles[row] for row in rows])
-
-
-def _join(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return listed([catalogue.titles[row] for row in rows])

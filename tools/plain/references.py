@@ -31,6 +31,13 @@ class Referent:
     shown: bool = True
 
 
+def one_of(phrase: str, rows: Sequence[int], shown: bool = True) -> Referent:
+    """What a phrase points at that fits these rows: the one, or a few to ask about."""
+    if len(rows) == 1:
+        return Referent(phrase, tuple(rows), shown=shown)
+    return Referent(phrase, among=tuple(rows[:MOST_ASKED]), shown=shown)
+
+
 @dataclass(frozen=True)
 class References:
     catalogue: Catalogue
@@ -96,12 +103,7 @@ class References:
     def _pronoun(self, match: re.Match[str], said: Conversation) -> Referent | None:
         if match["many"]:
             return Referent(match.group(0), said.focus if len(said.focus) > 1 else said.last)
-        if len(said.focus) == 1:
-            return Referent(match.group(0), said.focus)
-        candidates = said.focus or said.last
-        if len(candidates) == 1:
-            return Referent(match.group(0), candidates)
-        return Referent(match.group(0), among=candidates[:MOST_ASKED])
+        return one_of(match.group(0), said.focus or said.last)
 
     def _superlative(self, match: re.Match[str], said: Conversation) -> Referent | None:
         wanted = self.columns.extreme(match["word"])
@@ -113,8 +115,7 @@ class References:
         if not known:
             return None
         best = (max if order == "highest" else min)(value for _, value in known)
-        rows = tuple(row for row, value in known if value == best)
-        return Referent(match.group(0), rows) if len(rows) == 1 else Referent(match.group(0), among=rows[:MOST_ASKED])
+        return one_of(match.group(0), [row for row, value in known if value == best])
 
     # by description
 
@@ -127,16 +128,12 @@ class References:
             for rows in (*([said.last] if match.groupdict().get("early") is None else []), *reversed(said.lists[:-1])):
                 meant = self.described(what, rows, named=pattern is pointing.DESCRIBED_BARE)
                 if meant:
-                    some = tuple(meant)
-                    phrase = match.group(0).strip()
-                    one = Referent(phrase, some) if len(some) == 1 else Referent(phrase, among=some[:MOST_ASKED])
-                    return one, text[match.end() :]
+                    return one_of(match.group(0).strip(), meant), text[match.end() :]
             if pattern is pointing.DESCRIBED:
                 return Referent(match.group(0).strip(), shown=False), text[match.end() :]
-        if title and (rows := tuple(self.titles.among(_clause(text), said.shown()))):
-            phrase = _clause(text)
-            one = Referent(phrase, rows) if len(rows) == 1 else Referent(phrase, among=rows[:MOST_ASKED])
-            return one, text[len(phrase) :]
+        phrase = _clause(text)
+        if title and (titled := self.titles.among(phrase, said.shown())):
+            return one_of(phrase, titled), text[len(phrase) :]
         return None
 
     def described(self, what: str, rows: Sequence[int], named: bool = False) -> list[int]:

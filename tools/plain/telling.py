@@ -37,6 +37,11 @@ def compare(catalogue: Catalogue, rows: tuple[int, ...]) -> tuple[list[str], dic
     return lines, {"compared": table}
 
 
+def listed(words: list[str], last: str = "and") -> str:
+    """ "a", "a and b", "a, b and c"; the `last` one may be joined by another word."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
 SHORT = ("category", "number", "date", "flag")
 
 

@@ -12,9 +12,8 @@ from duetto.tools.catalogue import Catalogue
 from duetto.tools.plain import grammar
 
 LIKENESS = 88.0  # of 100, from which a text is a title with a typo
-NEAR = 70.0  # from which a title may be offered
 MOST = 5
-LONGEST = 12  # words of a title in running text
+LONGEST = 12  # words of a title
 _YEAR = re.compile(r"\s*\(((?:18|19|20)\d\d)\)")
 _CASED = re.compile(
     r"(?<![\w'])[A-Z0-9][\w'’&.:-]*(?:,?\s+(?:[A-Z0-9][\w'’&.:-]*|of|the|and|a|an|in|on|to|for|at|with|from|by|vs))+"
@@ -52,7 +51,7 @@ class Titles:
     def leading(self, text: str) -> tuple[int, str] | None:
         """The row of the longest title, letter for letter, that the words of the text begin with, and the rest."""
         words = text.split()
-        for end in range(min(len(words), 12), 0, -1):
+        for end in range(min(len(words), LONGEST), 0, -1):
             named = " ".join(words[:end]).rstrip("?!.,")
             row = self._by_title.get(plain(named))
             if row is not None and (len(plain(named)) > 3 or named == self.catalogue.titles[row]):
@@ -61,7 +60,7 @@ class Titles:
 
     def starting(self, text: str) -> str:
         """The longest title, letter for letter, that the text begins with, as it stands there; empty where there is none."""
-        ends = [match.end() for match in re.finditer(r"\S+", text)][:12]
+        ends = [match.end() for match in re.finditer(r"\S+", text)][:LONGEST]
         found = (text[:end].rstrip("?!.,;") for end in reversed(ends))
         return next((name for name in found if plain(name) in self._by_title), "")
 
@@ -111,11 +110,6 @@ class Titles:
         if len(wanted) < 6:
             return []
         return [row for name, row in self._by_title.items() if wanted in f" {name} "][:MOST]
-
-    def near(self, text: str) -> list[int]:
-        """The nearest titles, nearest first; those that could be meant."""
-        found = process.extract(plain(text), self._names, scorer=fuzz.WRatio, score_cutoff=NEAR, limit=3)
-        return [self._by_title[name] for name, _, _ in found]
 
     def among(self, text: str, rows: Sequence[int]) -> list[int]:
         """Those of a few rows whose title this text names, or part of whose title it is."""

@@ -10,7 +10,7 @@ from duetto.tools.catalogue import Catalogue
 from duetto.tools.conversation import NEW, Conversation
 from duetto.tools.language import Constraint, Intent, Leaning, Option, Question, Understanding
 from duetto.tools.plain import grammar, kinds, pointing
-from duetto.tools.plain.asked import Asked, described, not_shown
+from duetto.tools.plain.asked import Asked, described, not_shown, nothing_shown
 from duetto.tools.plain.columns import Columns, Order
 from duetto.tools.plain.filters import Filters, Limited
 from duetto.tools.plain.references import References, Referent
@@ -260,7 +260,7 @@ def _unknown(referent: Referent, said: Conversation) -> str:
     if referent.among:
         return ""
     if not said.lists:
-        return f"I have not shown you anything yet, so I do not know what “{phrase}” is."
+        return nothing_shown(phrase)
     return f"I have not shown you “{phrase}”; the last list had {len(said.last)} items."
 
 
