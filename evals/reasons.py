@@ -67,7 +67,7 @@ class Checks:
         return wrong + self._links(told) + self._tastes(told) + self._numbers(told, unquoted, titles)
 
     def _said(self, told: Told) -> list[str]:
-        return [told.state.understood.meaning.wish, *(query.text for query in told.state.written.queries)]
+        return [told.state.understood.meaning.wish, *(query.text for query in told.state.queries)]
 
     def _links(self, told: Told) -> list[str]:
         """The crowd's links and the likeness of texts, worked out again."""

@@ -23,7 +23,9 @@ def by_intent(state: State) -> list[str]:
         return ["answer"]
     if meaning.intent in LOOKED_UP or state.understood.barred:
         return ["look_up"]
-    return ["write_queries", "collaborate"] if meaning.intent in RANKED else ["answer"]
+    if meaning.intent not in RANKED:
+        return ["answer"]
+    return ["collaborate", "write_queries" if state.understood.queries is None else "retrieve"]
 
 
 def by_fit(state: State) -> str:
@@ -60,7 +62,9 @@ def build(
     graph.add_node("answer", answer)
 
     graph.add_edge(START, "extract_preferences")
-    graph.add_conditional_edges("extract_preferences", by_intent, ["write_queries", "collaborate", "look_up", "answer"])
+    graph.add_conditional_edges(
+        "extract_preferences", by_intent, ["write_queries", "retrieve", "collaborate", "look_up", "answer"]
+    )
     graph.add_edge("write_queries", "retrieve")
     graph.add_edge("retrieve", "rerank")
     graph.add_edge("collaborate", "rerank")

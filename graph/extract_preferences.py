@@ -15,6 +15,7 @@ from duetto.graph.input import the_message, the_user, told_by_others, wanted_k, 
 from duetto.graph.memory import Memory
 from duetto.graph.model_reading import ExtractAnswer, ModelReading
 from duetto.graph.state import NOTHING, Carried, Context, Outcome, State, TastesKept, Understood, Wanted, since
+from duetto.graph.write_queries import at_hand
 from duetto.tools.agent_tools import Toolbox
 from duetto.tools.barred import barred
 from duetto.tools.chat.budget import Usage, remaining
@@ -72,13 +73,15 @@ class ExtractPreferences:
             meaning = replace(meaning, preferences=plain_preferences(history, self.features, limits.preferences))
         if store is not None and user is not None:
             memory.keep(store, user, profile, before, now, meaning, tastes, _thread(runtime))
+        tried = bool(outcome.usage.calls and before["tastes"]["preferences"])
+        queries = at_hand(meaning, catalogue, limits.queries, self.model, tried) if meaning.intent in RANKED else ()
         degraded = outcome.degraded + refused + lost
         if meaning.dropped:
             degraded += (f"references of the model that matched no item it may name, dropped: {meaning.dropped}",)
         understood = Understood(
             user, message, history, meaning, self._where(now, meaning), k, reasons, deadline,
             replace(outcome, ms=since(started), degraded=degraded), before,
-            hidden=(*now["seen"], *now["uninterested"]), barred=self._barred(meaning, history, now), told=told,
+            hidden=(*now["seen"], *now["uninterested"]), queries=queries, barred=self._barred(meaning, history, now), told=told,
         )  # fmt: skip
         return {"understood": understood, "turn": before["turn"] + 1, "person": user, **now, "past": past, "tastes": tastes}
 

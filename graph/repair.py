@@ -19,7 +19,7 @@ class Repair:
         queries, read = other_queries(state.understood.meaning.wish, box.words, box.limits.queries)
         written = Written(queries)
         if not queries:
-            written = self.write.again(state) or Written(state.written.queries)
+            written = self.write.again(state) or Written(state.queries)
         note = (f"a second search was made because {state.ranking.unfit}", *([read] if read else []))
         outcome = written.outcome
         return {"repaired": replace(written, outcome=replace(outcome, ms=since(started), degraded=(*outcome.degraded, *note)))}

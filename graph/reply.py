@@ -228,6 +228,7 @@ def _run_id(given: object, traced: list[Run]) -> str | None:
 
 def _total(ran: dict[str, Outcome]) -> float:
     """What the person waited for: parallel nodes count once, by the slower."""
-    together = max((ran[node].ms for node in ("write_queries", "collaborate") if node in ran), default=0.0)
-    alone = sum(outcome.ms for node, outcome in ran.items() if node not in ("write_queries", "collaborate"))
+    parallel = ("write_queries" if "write_queries" in ran else "retrieve", "collaborate")
+    together = max((ran[node].ms for node in parallel if node in ran), default=0.0)
+    alone = sum(outcome.ms for node, outcome in ran.items() if node not in parallel)
     return round(together + alone, 2)

@@ -285,9 +285,9 @@ class Rerank:
         if not len(newest):
             return [()] * len(vectors)
         own = self.box.store.vectors_of(newest)
-        everywhere = self.box.voice.sample_cosines(own)
+        mean, deviation = self.box.voice.usual_cosines(own)
         near = vectors @ own.T
-        close = near > everywhere.mean(axis=1) + CLOSE * everywhere.std(axis=1)
+        close = near > mean + CLOSE * deviation
         return [_largest(row, newest) for row in np.where(close, near, 0)]
 
     def _fits(self, state: State, chosen: NDArray[np.int64], vectors: Vectors) -> list[tuple[Fit, ...]]:

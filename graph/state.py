@@ -60,6 +60,7 @@ class Understood:
     outcome: Outcome
     before: "Carried"
     hidden: tuple[ItemId, ...] = ()  # neither liked nor disliked, and not to be recommended again
+    queries: tuple[SearchQuery, ...] | None = None  # None: the chat model is still to be asked for them
     told: str | None = None  # what somebody in our place said before this message
     barred: tuple[str, ...] = ()  # why the item of a "why not" cannot be recommended at all
 
@@ -242,8 +243,8 @@ class State:
 
     @property
     def queries(self) -> tuple[SearchQuery, ...]:
-        """Those of the second look, where there was one."""
-        return self.repaired.queries or self.written.queries
+        """Those of the second look, where there was one; else those the model wrote, or what the reading brought."""
+        return self.repaired.queries or self.written.queries or self.understood.queries or ()
 
 
 class TurnInput(TypedDict, total=False):

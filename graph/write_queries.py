@@ -1,4 +1,4 @@
-"""Writes the search queries of the language voice. Writes `written`."""
+"""Asks the model for the search queries of the language voice, where the reading did not bring them. Writes `written`."""
 
 import json
 import time
@@ -13,9 +13,10 @@ from duetto.errors import ModelMisbehaved
 from duetto.graph.model_reading import QueryAnswer, as_queries
 from duetto.graph.state import Outcome, State, Understood, Written, since
 from duetto.tools.agent_tools import Toolbox
+from duetto.tools.catalogue import Catalogue
 from duetto.tools.chat.budget import remaining
 from duetto.tools.chat.language_model import LanguageModel
-from duetto.tools.language import REQUEST, SearchQuery
+from duetto.tools.language import REQUEST, SearchQuery, Understanding
 from duetto.tools.plain.queries import queries as plain_queries
 
 
@@ -32,14 +33,8 @@ class WriteQueries:
 
     def __call__(self, state: State) -> dict[str, Any]:
         started = time.perf_counter()
-        understood = state.understood
-        most = self.box.limits.queries
-        plain = plain_queries(understood.meaning, understood.preferences, self.box.catalogue, most)
-        written = Written(plain)
-        if understood.meaning.queries:
-            written = Written(with_wish(understood, list(understood.meaning.queries), most))
-        elif self.model is not None and self._worth_asking(understood):
-            written = self._ask(self.model, understood, state, plain)
+        plain = plain_queries(state.understood.meaning, self.box.catalogue, self.box.limits.queries)
+        written = Written(plain) if self.model is None else self._ask(self.model, state.understood, state, plain)
         return {"written": replace(written, outcome=replace(written.outcome, ms=since(started)))}
 
     def again(self, state: State) -> Written | None:
@@ -48,12 +43,7 @@ class WriteQueries:
             return None
         found = state.found.heard.found[:1] if state.found.heard else ()
         missed = [self.box.catalogue.titles[row] for first in found for row, _ in first[:5]]
-        return self._ask(self.model, state.understood, state, state.written.queries, missed)
-
-    def _worth_asking(self, understood: Understood) -> bool:
-        """A later turn makes at most one call before its ranking: the one that read it could have brought queries."""
-        asked = understood.outcome.usage.calls and understood.before["tastes"]["preferences"]
-        return not asked and bool(understood.preferences or understood.meaning.wish)
+        return self._ask(self.model, state.understood, state, state.queries, missed)
 
     def _ask(
         self, model: LanguageModel, understood: Understood, state: State, plain: tuple[SearchQuery, ...],
@@ -84,14 +74,27 @@ class WriteQueries:
         unknown = sum(not 0 <= entry.serves <= len(understood.preferences) for entry in answer.queries)
         note = f"queries of the model that name no known preference, taken to serve the request: {unknown}"
         degraded = (note,) if unknown else ()
-        written = with_wish(understood, as_queries(answer.queries, understood.preferences), limits.queries)
+        written = with_wish(understood.meaning, as_queries(answer.queries, understood.preferences), limits.queries)
         return Written(written, Outcome.of(budget, used, *degraded))
 
 
-def with_wish(understood: Understood, queries: list[SearchQuery], most: int) -> tuple[SearchQuery, ...]:
+def at_hand(
+    meaning: Understanding, catalogue: Catalogue, most: int, model: LanguageModel | None, tried: bool
+) -> tuple[SearchQuery, ...] | None:
+    """The queries where there is nothing to ask a model; None where it is to be asked.
+
+    A later turn makes at most one call before its ranking: the one that read it could have brought queries (`tried`).
+    """
+    if meaning.queries:
+        return with_wish(meaning, list(meaning.queries), most)
+    if model is not None and not tried and (meaning.preferences or meaning.wish):
+        return None
+    return plain_queries(meaning, catalogue, most)
+
+
+def with_wish(meaning: Understanding, queries: list[SearchQuery], most: int) -> tuple[SearchQuery, ...]:
     """At most so many, none twice; the person's own words always search too."""
-    wish = understood.meaning.wish
-    found = [SearchQuery(wish, REQUEST)] if wish else []
+    found = [SearchQuery(meaning.wish, REQUEST)] if meaning.wish else []
     for query in queries:
         if query.text.lower() not in {other.text.lower() for other in found}:
             found.append(query)

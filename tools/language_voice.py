@@ -115,6 +115,20 @@ class LanguageVoice:
         """Cosines of these vectors with the catalogue, or with a fixed sample of a large one: (vectors, rows)."""
         return self.store.cosines(vectors, self._sample)
 
+    def usual_cosines(self, vectors: Vectors) -> tuple[Array, Array]:
+        """Mean and deviation of each vector's `sample_cosines`, each (vectors,), without working out a cosine."""
+        mean, covariance = self._spread
+        return vectors @ mean, np.sqrt(np.maximum(((vectors @ covariance) * vectors).sum(axis=1), 0))
+
+    @cached_property
+    def _spread(self) -> tuple[Array, Array]:
+        """Mean and covariance of the vectors: (dimensions,) and (dimensions, dimensions)."""
+        rows = np.arange(len(self.store)) if self._sample is None else self._sample
+        vectors = self.store.vectors_of(rows).astype(np.float64)
+        mean = vectors.mean(axis=0)
+        vectors -= mean
+        return mean, vectors.T @ vectors / max(1, len(vectors))
+
     def _nearest_own(self, tastes: dict[str, Vectors], everywhere: dict[str, Vectors], keep: Mask) -> NDArray[np.int64]:
         """The rows nearest to each taste, in one array."""
         most = min(self.limits.candidates_by_taste, int(keep.sum()))

@@ -184,7 +184,7 @@ def test_the_json_of_a_turn_has_every_field(graph: Graph) -> None:
     assert set(answer["queries"][0]) == {"query", "serves"}
     assert answer["usage"] == {"calls": 0, "input_tokens": 0, "output_tokens": 0, "cost": None}
     assert set(answer["timings_ms"]) == {
-        "extract_preferences", "write_queries", "retrieve", "collaborate", "rerank", "explain", "total",
+        "extract_preferences", "retrieve", "collaborate", "rerank", "explain", "total",
     }  # fmt: skip
 
 

@@ -192,6 +192,17 @@ def test_a_large_catalogue_s_moments_come_from_a_sample(sample: int) -> None:
     assert large.sample_cosines(vectors[:2]).shape == (2, min(sample, 300))
 
 
+@pytest.mark.parametrize("sample", [50, 4_096])
+def test_the_usual_cosines_of_a_vector_are_known_without_working_them_out(sample: int) -> None:
+    vectors = random_units(300, seed=0, dimensions=8)
+    for limits in (Limits(), Limits(hnsw_above=100, moments_sample=sample)):
+        known = voice(vectors, limits)
+        mean, deviation = known.usual_cosines(vectors[:5])
+        cosines = known.sample_cosines(vectors[:5])
+        assert mean == pytest.approx(cosines.mean(axis=1), abs=1e-6)
+        assert deviation == pytest.approx(cosines.std(axis=1), abs=1e-6)
+
+
 def test_the_items_of_a_large_catalogue_are_scored_exactly() -> None:
     vectors = random_units(300, seed=0, dimensions=8)
     large = voice(vectors, Limits(hnsw_above=100))

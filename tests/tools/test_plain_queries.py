@@ -1,5 +1,7 @@
 """Search queries written without a language model."""
 
+from dataclasses import replace
+
 from duetto.tools.language import REQUEST, Preference, SearchQuery, Understanding
 from duetto.tools.plain.queries import queries
 from tests.tools.films import catalogue
@@ -8,7 +10,7 @@ TASTES = (Preference("Horror", 1.0, (0,)), Preference("Comedy", 0.5, (4,)), Pref
 
 
 def written(understood: Understanding, tastes: tuple[Preference, ...] = TASTES, most: int = 6) -> tuple[SearchQuery, ...]:
-    return queries(understood, tastes, catalogue(), most)
+    return queries(replace(understood, preferences=tastes), catalogue(), most)
 
 
 def test_a_silent_visitor_gets_no_query() -> None:

@@ -31,7 +31,7 @@ from tests.loopback import Answer, Body, Loopback, says
 ROOT = Path(__file__).parents[2]
 USER, NUMBERED = "p042", 904312
 WORD = "zzyzxq"  # stands in no catalogue
-NODES = {"extract_preferences", "write_queries", "retrieve", "collaborate", "rerank", "explain", "answer"}
+NODES = {"extract_preferences", "retrieve", "collaborate", "rerank", "explain", "answer"}
 Run = dict[str, Any]
 
 
