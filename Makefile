@@ -37,11 +37,11 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e ".[dev,evals]"
+	$(PIP) -e ".[dev,evals,serve,mcp]"
 	@touch $(VENV)/.core $@
 
 $(VENV)/.local: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e ".[dev,local,evals]"
+	$(PIP) -e ".[dev,evals,serve,mcp,local,postgres,studio,browser,fuzz]"
 	@touch $(VENV)/.core $(VENV)/.dev $@
 
 clean:
