@@ -4,13 +4,13 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT := .
 
-.PHONY: demo test check bench eval local clean
+.PHONY: demo test check bench bench-serve soak eval local clean
 
 demo: $(VENV)/.core
 	$(VENV)/bin/duetto demo
 
 test: $(VENV)/.dev
-	$(PYTHON) -m pytest -q
+	$(PYTHON) -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
@@ -20,6 +20,12 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.core
 	$(PYTHON) -m duetto.bench --out $(OUT)/bench.json $(ARGS)
+
+bench-serve: $(VENV)/.dev
+	$(PYTHON) -m duetto.bench_serve --out $(OUT)/bench-serve.json $(ARGS)
+
+soak: $(VENV)/.dev
+	$(PYTHON) -m duetto.bench_serve --soak 10000 --out $(OUT)/soak.json $(ARGS)
 
 # Figures of the README's evidence table; DATA holds ml-1m, amazon-beauty and ml-latest-small.
 DATA := ../shared/data
@@ -37,7 +43,7 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e ".[dev,evals,serve,mcp]"
+	$(PIP) -e ".[dev,evals,serve,mcp,postgres]"
 	@touch $(VENV)/.core $@
 
 $(VENV)/.local: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from duetto.errors import BadInput, DuettoError
+from duetto.errors import BadInput, DuettoError, NotReady
 
 if TYPE_CHECKING:
     from duetto.settings import Settings
@@ -126,7 +126,7 @@ def ask(
     _check_thread(thread)
     with ExitStack() as opened:
         threads = opened.enter_context(closing(wiring.open_threads(settings))) if thread else None
-        known = user is not None and (thread is not None or settings.threads.exists())
+        known = user is not None and (thread is not None or settings.keeps)
         profiles = opened.enter_context(closing(wiring.open_profiles(settings))) if known else None
         graph = wiring.open_graph(index, threads, store=profiles, settings=settings, record=record, redact=redact)
         answer = _turn(graph, user, message, thread, k=k, reasons=reasons)
@@ -375,6 +375,69 @@ def export(interactions: Annotated[Path, typer.Option("--interactions", help="Th
     with closing(wiring.open_profiles(_settings())) as store:
         count = people.export(store, interactions)
     out.print(f"{count} interactions are in {interactions}", soft_wrap=True)
+
+
+@app.command(epilog=ModelHint)
+def serve(
+    index: IndexOption,
+    host: Annotated[str, typer.Option("--host", help="The address to serve on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="The port to serve on.", min=0, max=65_535)] = 8000,
+    keys: Annotated[Path | None, typer.Option("--keys", help="Who may ask: a file that `duetto key` writes.")] = None,
+    origin: Annotated[
+        list[str] | None, typer.Option("--origin", help="A site whose pages may ask, e.g. https://a.example")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Processes that play turns; by default one a core, at most 4.", min=0)
+    ] = None,
+    record: RecordOption = None,
+    redact: RedactOption = False,
+) -> None:
+    """Serve turns over HTTP: a page for people, JSON and events for programs, and what OpenAI's clients ask for."""
+    server = _serving()
+    many = server.cores() if workers is None else workers
+    serving = server.Serving(index, record, redact, origins=tuple(origin or ()), workers=many)
+    server.serve(_settings(), serving, host, port, keys)
+
+
+@app.command()
+def key(
+    person: Annotated[str, typer.Option("--person", help="Whose key it is; * for a service that speaks for all.")],
+    file: Annotated[Path, typer.Option("--file", help="The file of keys to add it to.")] = Path("keys.json"),
+    per_minute: Annotated[int | None, typer.Option("--per-minute", help="Requests a minute.", min=1)] = None,
+) -> None:
+    """Make an API key for `duetto serve`: it is shown once, and only its hash is kept."""
+    _serving()
+    from duetto.server.doors import new_key
+
+    typer.echo(new_key(file, person, per_minute))
+
+
+def _serving() -> Any:
+    """The server's front door. Raises NotReady without the extra it needs."""
+    try:
+        from duetto.server import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("duetto"):
+            raise
+        raise NotReady("cannot serve without the packages for it: run `pip install 'duetto[serve]'`") from error
+    return serve
+
+
+@app.command(epilog=ModelHint)
+def mcp(
+    index: IndexOption,
+    user: Annotated[str | None, typer.Option("--user", help="The only person spoken for; by default whom a call names.")] = None,
+    record: RecordOption = None,
+    redact: RedactOption = False,
+) -> None:
+    """Serve recommend, why, search, facts and feedback to other agents: MCP over stdin and stdout."""
+    try:
+        from duetto import mcp_server
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("mcp", "mcp_types"):
+            raise
+        raise NotReady("cannot serve MCP without its SDK: run `pip install 'duetto[mcp]'`") from error
+    mcp_server.serve(index, _settings(), user=user, record=record, redact=redact)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 DuettoError
 ├── BadInput          the caller's input cannot be used: a file, an option, a message
 ├── NotReady          something that must exist first does not, or no longer fits (an index, an extra, a key)
+│   └── StorageFailed what is kept of people and conversations could not be reached; the turn may be tried again
 └── ModelMisbehaved   the chat model could not be reached, or answered with something unusable
     └── BudgetSpent   a cap of this turn (calls, tokens, time) forbids another model call
 
@@ -21,6 +22,10 @@ class BadInput(DuettoError):
 
 class NotReady(DuettoError):
     """Something needed is missing, damaged, or does not fit what it is used with."""
+
+
+class StorageFailed(NotReady):
+    """The database of conversations and profiles is not reachable, full or busy; what it has acknowledged is safe."""
 
 
 class ModelMisbehaved(DuettoError):

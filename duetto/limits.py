@@ -65,6 +65,27 @@ class Limits:
     variety: float = 0.1  # see `fusion.Weights`; kept where it costs little
     variety_cost: float = 0.01  # of NDCG@10, at most, on people the ranker has not seen
 
+    # what the server takes on
+    turns_at_once: int = 128  # with a chat model: most of them wait for it
+    turns_at_once_plain: int = 3  # of each worker, without one: then a turn computes all the time
+    turns_waiting: int = 128  # beyond them a caller is told to come again
+    retry_seconds: int = 2  # after which
+    alive_seconds: float = 15.0  # between comments of a stream on which nothing happens, which a proxy may take for dead
+    served_seconds: float = 60.0  # of a turn, waiting included, until its caller is told that it took too long
+    body_bytes: int = 1_000_000
+    body_seconds: float = 10.0  # until all of a request is there
+    messages_read: int = 200  # of a conversation that a caller sends whole
+    drain_seconds: float = 30.0  # that turns get to end when the server is stopped
+    grace_seconds: float = 15.0  # that a page may be away, as in a reload, before its turn stops
+    follow_seconds: float = 1.0  # between looks for a new version of the index
+    requests_a_minute: int = 120  # of a key that says nothing else
+
+    # the database that DUETTO_DATABASE_URL names
+    database_connections: int = 8  # of a process
+    database_connect_seconds: float = 5.0
+    database_checkout_seconds: float = 5.0  # that a turn waits for a connection
+    database_seconds: float = 10.0  # of one statement
+
     # files
     unknown_share: float = 0.20
     file_bytes: int = 8 * 2**30

@@ -8,15 +8,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
 from duetto.errors import BadInput
 from duetto.settings import Settings
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.chat.answer_cache import AnswerCache
+from duetto.tools.feedback import forget_feedback
 from duetto.tools.journal import END, lines
 from duetto.tools.profiles import KINDS, Id, Kind, Profile, all_profiles, forget, keep_profile, profile_of, threads_of
-from duetto.tools.threads import EitherSqliteSaver
 from duetto.wiring import pseudonyms_of
 
 # The middle of the scale counts as had, not as disliked.
@@ -66,8 +67,11 @@ def _own(item: Id, catalogue: Catalogue | None) -> Id:
     return item if row is None or catalogue is None else catalogue.ids[row]
 
 
-def forgotten(store: BaseStore, threads: EitherSqliteSaver, user: Id, folders: list[Path], settings: Settings) -> dict[str, int]:
-    """Removes a person's profile, the conversations they spoke in, and their turns from recordings; tells how much there was.
+def forgotten(
+    store: BaseStore, threads: BaseCheckpointSaver[Any], user: Id, folders: list[Path], settings: Settings
+) -> dict[str, int]:
+    """Removes a person's profile and feedback, the conversations they spoke in, and their turns from recordings; tells how
+    much there was.
 
     A conversation that several people spoke in is gone for all of them, and so are all cached answers of the chat model.
 
@@ -81,11 +85,12 @@ def forgotten(store: BaseStore, threads: EitherSqliteSaver, user: Id, folders: l
     files = [file for folder in sorted(places) if folder.is_dir() for file in sorted(folder.glob(f"*{END}"))]
     turns = sum(_without(file, names) for file in files)
     forget(store, user)
+    said = forget_feedback(store, user)
     if settings.answers.exists():  # what a model answered may tell of anybody, and is only a cache
         AnswerCache(str(settings.answers)).clear()
-    if known is None and not notes and not turns:
+    if known is None and not notes and not turns and not said:
         raise BadInput(f"nothing is kept of {user!r}")
-    return {"profiles": int(known is not None), "conversations": len(notes), "recorded turns": turns}
+    return {"profiles": int(known is not None), "conversations": len(notes), "recorded turns": turns, "feedback": said}
 
 
 def _without(file: Path, names: set[str | None]) -> int:

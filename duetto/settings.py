@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import SecretStr
@@ -21,8 +22,9 @@ class Settings:
     """Where things are and which model speaks; `limits` holds every cap and knob.
 
     Environment: DUETTO_MODEL (unset: no language model), OPENAI_API_KEY, OPENAI_BASE_URL, DUETTO_METHOD,
-    DUETTO_PRICE ("input,output" per million tokens), DUETTO_CACHE and DUETTO_DATA (folders), DUETTO_EMBEDDER (what
-    an index must have been built with), DUETTO_TRACE_TEXT
+    DUETTO_PRICE ("input,output" per million tokens), DUETTO_CACHE and DUETTO_DATA (folders), DUETTO_DATABASE_URL
+    (postgresql://user:password@host/database keeps conversations and profiles in place of SQLite in DUETTO_DATA),
+    DUETTO_EMBEDDER (what an index must have been built with), DUETTO_TRACE_TEXT
     ("off": traces carry no text of items or messages), DUETTO_INDEX (what `langgraph dev` serves), and
     DUETTO_<NAME OF A LIMIT>, e.g. DUETTO_MODEL_CALLS=4.
     """
@@ -35,6 +37,7 @@ class Settings:
     embedder: str | None = None
     index: str = "sample"
     trace_text: bool = True
+    database_url: SecretStr | None = None
     cache: Path = field(default_factory=lambda: Path(platformdirs.user_cache_dir("duetto")))
     data: Path = field(default_factory=lambda: Path(platformdirs.user_data_dir("duetto")))
     limits: Limits = Limits()
@@ -53,6 +56,11 @@ class Settings:
     def threads(self) -> Path:
         """The SQLite file of conversations."""
         return self.data / "threads.sqlite"
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything may be known of people already."""
+        return self.database_url is not None or self.threads.exists()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -75,6 +83,7 @@ class Settings:
             embedder=env.get("DUETTO_EMBEDDER") or None,
             index=env.get("DUETTO_INDEX") or base.index,
             trace_text=trace_text == "on",
+            database_url=_database(env.get("DUETTO_DATABASE_URL")),
             cache=Path(env["DUETTO_CACHE"]) if env.get("DUETTO_CACHE") else base.cache,
             data=Path(env["DUETTO_DATA"]) if env.get("DUETTO_DATA") else base.data,
         )
@@ -101,12 +110,31 @@ def _limits(env: Mapping[str, str]) -> Limits:
 # Where 0 would divide, or leave nothing to do at all.
 _NEEDED = {"attention_heads", "attention_temperature", "embed_batch", "max_top_k", "top_k", "message_chars", "moments_sample",
            "candidates", "neighbours", "held_out", "tuning_least", "ranker_negatives", "ranker_trees",
-           "ranker_rate", "call_seconds", "turn_seconds", "embed_seconds", "texts_remembered"}  # fmt: skip
+           "ranker_rate", "database_connections", "database_connect_seconds", "database_checkout_seconds", "database_seconds",
+           "call_seconds", "turn_seconds", "embed_seconds", "texts_remembered",
+           "turns_at_once", "turns_at_once_plain", "requests_a_minute", "served_seconds", "body_seconds",
+           "alive_seconds"}  # fmt: skip
 
 
 def _wanted(kind: type, name: str) -> str:
     least = "more than 0" if name in _NEEDED else "0 or more"
     return {int: f"a whole number, {least}", float: f"a number, {least}"}.get(kind, "text")
+
+
+def _database(raw: str | None) -> SecretStr | None:
+    if not raw:
+        return None
+    try:
+        url = urlsplit(raw)
+        fits = url.scheme in ("postgresql", "postgres") and url.netloc + url.query != "" and (url.port or 1) > 0
+    except ValueError:
+        fits = False
+    if not fits:  # not `from` the error and not with the value: both may quote the password
+        raise BadInput(
+            "cannot use DUETTO_DATABASE_URL: it needs postgresql://user:password@host:port/database, "
+            "with %-codes for special characters in the password"
+        )
+    return SecretStr(raw)
 
 
 def _price(raw: str | None) -> tuple[float, float] | None:

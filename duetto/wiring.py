@@ -1,8 +1,10 @@
 """The composition root: the only place that chooses implementations."""
 
 import asyncio
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.tools import BaseTool
@@ -27,6 +29,7 @@ from duetto.tools import index as indexes
 from duetto.tools import sample
 from duetto.tools.agent_tools import Toolbox, catalogue_facts, recommend_from_history, search_catalogue
 from duetto.tools.chat.language_model import LanguageModel, open_chat
+from duetto.tools.either import EitherSaver, EitherStore
 from duetto.tools.embedding import MiniLM, Remembered
 from duetto.tools.index import Index
 from duetto.tools.indexing import make_index
@@ -59,6 +62,31 @@ def open_graph(
     `record` is a folder that every turn is written to, for `duetto replay`; with `redact` without what was said and by whom.
     Raises NotReady when the index is missing, damaged, or made with another embedder than the settings ask for.
     """
+    return open_turns(index, checkpointer, store=store, model=model, settings=settings, record=record, redact=redact).graph
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An index and what plays turns over it: `graph` as the settings say, `plain` never with a chat model, nor recorded."""
+
+    index: Index
+    box: Toolbox
+    graph: Graph
+    plain: Graph
+    model: LanguageModel | None
+
+
+def open_turns(
+    index: str | Path,
+    checkpointer: Checkpointer = None,
+    *,
+    store: BaseStore | None = None,
+    model: LanguageModel | None = None,
+    settings: Settings | None = None,
+    record: str | Path | None = None,
+    redact: bool = False,
+) -> Opened:
+    """`open_graph`, for a caller who needs more than the graph."""
     settings = settings or Settings.from_environment()
     if redact and record is None:
         raise BadInput("cannot redact what is not recorded: name a folder with --record")
@@ -71,8 +99,12 @@ def open_graph(
     if record is not None:
         recorder = Record(box, setup(loaded, box, model), Journal(Path(record)), pseudonyms if redact else None)
     graph = graph_of(loaded, box, signals, model, recorder, checkpointer, pseudonyms, store, recordings)
-    # One write a turn; LangGraph's own default writes after every superstep.
-    return graph.with_config(configurable={"__pregel_durability": "exit"}) if checkpointer else graph
+    plain = (
+        graph if model is None and record is None else graph_of(loaded, box, signals, None, None, checkpointer, pseudonyms, store)
+    )
+    if checkpointer:  # one write a turn; LangGraph's own default writes after every superstep
+        graph, plain = (each.with_config(configurable={"__pregel_durability": "exit"}) for each in (graph, plain))
+    return Opened(loaded, box, graph, plain, model)
 
 
 def setup(index: Index, box: Toolbox, model: LanguageModel | None) -> Setup:
@@ -87,7 +119,8 @@ def graph_of(
     recordings: str | None = None,
 ) -> Graph:  # fmt: skip
     """The graph with these parts; `model` None means the plain twins."""
-    write_queries, reader = WriteQueries(box, model), PlainReader(index.catalogue).warm()
+    reader = PlainReader(index.catalogue).warm()
+    write_queries = WriteQueries(box, reader.columns, model)
     return build(
         extract_preferences=ExtractPreferences(box, index.features.warm(), reader, model, recordings),
         write_queries=write_queries,
@@ -140,14 +173,32 @@ def _studio_graph() -> Graph:
     return open_graph(settings.index, settings=settings)
 
 
-def open_threads(settings: Settings) -> EitherSqliteSaver:
-    """Conversations in the settings' SQLite file."""
-    return EitherSqliteSaver.open(settings.threads)
+def open_threads(settings: Settings) -> EitherSaver:
+    """Conversations, in PostgreSQL where the settings name a database, else in their SQLite file. Raises NotReady."""
+    if settings.database_url is None:
+        return EitherSqliteSaver.open(settings.threads)
+    url = settings.database_url.get_secret_value()
+    saver: EitherSaver = _postgres().EitherPostgresSaver.open(url, settings.limits)
+    return saver
 
 
-def open_profiles(settings: Settings) -> EitherSqliteStore:
-    """What is known of people across conversations, in the same file."""
-    return EitherSqliteStore.open(settings.threads)
+def open_profiles(settings: Settings) -> EitherStore:
+    """What is known of people across conversations, in the same place."""
+    if settings.database_url is None:
+        return EitherSqliteStore.open(settings.threads)
+    url = settings.database_url.get_secret_value()
+    store: EitherStore = _postgres().EitherPostgresStore.open(url, settings.limits)
+    return store
+
+
+def _postgres() -> ModuleType:
+    try:
+        from duetto.tools import postgres
+    except ImportError as error:
+        raise NotReady(
+            'DUETTO_DATABASE_URL needs the PostgreSQL client: run `pip install "duetto[postgres]"`, or unset it for SQLite'
+        ) from error
+    return postgres
 
 
 def open_index(index: str | Path, settings: Settings, progress: Progress | None = None) -> Index:

@@ -31,8 +31,6 @@ from duetto.tools.plain.understand import PlainReader
 from duetto.tools.predicate import Compare, to_json
 from duetto.tools.profiles import KINDS
 
-CERTAIN = ("small_talk", "undo", "start_over")  # what the plain reader sees as well as any model
-
 
 @dataclass(frozen=True)
 class ExtractPreferences:
@@ -54,14 +52,14 @@ class ExtractPreferences:
         reasons = wanted_reasons(runtime.context, self.model is not None)
         store = runtime.store if user is not None else None
         memory = Memory(catalogue, self.recordings)
-        before, profile, lost = memory.before(state, user, store)
+        before, lost = memory.before(state, user, store)
         told = told_by_others(state)
         named = None if told is None else tuple(self.reader.titles.mentioned(told)[0])
         said = _with(conversation(before, catalogue), named)
         known = self.box.history(user, known_to(before), before["disliked"])
         meaning = self.reader.read(message, said)
         outcome, tastes = Outcome(), before["tastes"]
-        if self.model is not None and meaning.intent not in CERTAIN and (message or len(known)):
+        if self.model is not None and not meaning.certain and (message or len(known)):
             meaning, outcome, tastes = self._ask(self.model, message, meaning, known, before, said, deadline)
         elif self.model is None and not may_be_english(message):
             meaning = replace(meaning, notes=(*meaning.notes, "Without a language model I read English only."))
@@ -72,9 +70,9 @@ class ExtractPreferences:
         if not meaning.preferences and meaning.intent in (*RANKED, "profile"):
             meaning = replace(meaning, preferences=plain_preferences(history, self.features, limits.preferences))
         if store is not None and user is not None:
-            memory.keep(store, user, profile, before, now, meaning, tastes, _thread(runtime))
+            memory.keep(store, user, before, now, meaning, tastes, _thread(runtime))
         tried = bool(outcome.usage.calls and before["tastes"]["preferences"])
-        queries = at_hand(meaning, catalogue, limits.queries, self.model, tried) if meaning.intent in RANKED else ()
+        queries = at_hand(meaning, self.reader.columns, limits.queries, self.model, tried) if meaning.intent in RANKED else ()
         degraded = outcome.degraded + refused + lost
         if meaning.dropped:
             degraded += (f"references of the model that matched no item it may name, dropped: {meaning.dropped}",)

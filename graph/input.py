@@ -12,6 +12,10 @@ _LIST = re.compile(r"^\s*1\. ", re.MULTILINE)
 Reasons = Literal["none", "plain", "model"]
 
 
+class BadTurn(BadInput, ValueError):
+    """A ValueError too, because LangGraph's server tells its clients the sentences of Python's own errors alone."""
+
+
 def the_message(message: str | None, messages: list[AnyMessage], most: int) -> str:
     """The turn's text: `message`, else the last of `messages` if a human said it, else "" for a silent visitor.
 
@@ -23,11 +27,11 @@ def the_message(message: str | None, messages: list[AnyMessage], most: int) -> s
     if said is None:
         return ""
     if not isinstance(said, str):
-        raise BadInput(f"cannot read a message of type {type(said).__name__}: send text")
+        raise BadTurn(f"cannot read a message of type {type(said).__name__}: send text")
     if not said.strip():
-        raise BadInput("cannot answer an empty message: say what you look for, or send no message at all")
+        raise BadTurn("cannot answer an empty message: say what you look for, or send no message at all")
     if len(said) > most:
-        raise BadInput(f"cannot read a message of {len(said):,} characters: the most is {most:,}, so shorten it")
+        raise BadTurn(f"cannot read a message of {len(said):,} characters: the most is {most:,}, so shorten it")
     # Half a character, as a broken terminal sends it, could neither be sent to a model nor written down.
     return said.strip().encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -48,13 +52,13 @@ def the_user(user: object, context: Context | None) -> str | int | None:
     chosen = user if user is not None else context.user if context else None
     if chosen is None or (isinstance(chosen, str | int) and not isinstance(chosen, bool)):
         return chosen
-    raise BadInput(f"cannot take {chosen!r} for a user: give the user's id as text or as a whole number")
+    raise BadTurn(f"cannot take {chosen!r} for a user: give the user's id as text or as a whole number")
 
 
 def wanted_k(context: Context | None, default: int, most: int) -> int:
     k = default if context is None or context.k is None else context.k
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= most:
-        raise BadInput(f"cannot recommend {k!r} items: k is a whole number from 1 to {most}")
+        raise BadTurn(f"cannot recommend {k!r} items: k is a whole number from 1 to {most}")
     return k
 
 
@@ -63,5 +67,5 @@ def wanted_reasons(context: Context | None, model: bool) -> Reasons:
     if wanted is None:
         return "model" if model else "plain"
     if wanted not in get_args(Reasons):
-        raise BadInput(f"cannot give reasons {wanted!r}: choose one of {', '.join(get_args(Reasons))}")
+        raise BadTurn(f"cannot give reasons {wanted!r}: choose one of {', '.join(get_args(Reasons))}")
     return cast(Reasons, wanted)

@@ -60,12 +60,7 @@ class LookUp:
             if item is None:
                 lines.append(f"I did not recommend {title} in this conversation.")
                 continue
-            weights = ", ".join(f"{voice} {share:.0%}" for voice, share in item["weights"].items())
-            lines.append(f"{title}: {item['reason'] or 'no reason was asked for.'} Its score: {weights}.")
-            lines += [
-                f"{step['preference']}: {step['why']}; fitness {step['fitness']:.2f}, so the likelihood is {step['likelihood']}."
-                for step in item["steps"]
-            ]
+            lines += told_why(title, item["reason"], item["weights"], item["steps"])
         return Looked(tuple(lines), rows)
 
     def _why_not(self, state: State) -> Looked:
@@ -141,6 +136,18 @@ class LookUp:
             note = "the answer is plain: the model's named another item"
             return replace(plain, outcome=Outcome.of(budget, used, note))
         return replace(plain, lines=(text,), outcome=Outcome.of(budget, used))
+
+
+def told_why(title: str, reason: str | None, weights: dict[str, float], steps: list[dict[str, Any]]) -> list[str]:
+    """Why it was recommended, as it was said then, and the steps behind it."""
+    shares = ", ".join(f"{voice} {share:.0%}" for voice, share in weights.items())
+    return [
+        f"{title}: {reason or 'no reason was asked for.'} Its score: {shares}.",
+        *(
+            f"{step['preference']}: {step['why']}; fitness {step['fitness']:.2f}, so the likelihood is {step['likelihood']}."
+            for step in steps
+        ),
+    ]
 
 
 def _shown(state: State, item: str) -> ItemShown | None:

@@ -10,7 +10,7 @@ from duetto.graph.state import NOTHING, Carried, ItemId, State, TastesKept, Want
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.constraints import checked, kept_of, parsed
 from duetto.tools.language import Understanding
-from duetto.tools.profiles import KINDS, Profile, keep_profile, note_thread, profile_of
+from duetto.tools.profiles import KINDS, Kind, Profile, keep_profile, note_thread, profile_of
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,7 @@ class Memory:
     catalogue: Catalogue
     recordings: str | None
 
-    def before(
-        self, state: State, user: ItemId | None, store: BaseStore | None
-    ) -> tuple[Carried, Profile | None, tuple[str, ...]]:
+    def before(self, state: State, user: ItemId | None, store: BaseStore | None) -> tuple[Carried, tuple[str, ...]]:
         """What is known from the turns before and, across conversations, from the person's profile."""
         before = carried(state)
         new = _is_new(before, user)
@@ -40,28 +38,39 @@ class Memory:
         kept = Understanding(set=parsed(before["constraints"]))
         still, lost = checked(kept, self.catalogue)  # the catalogue was perhaps rebuilt since
         before = {**before, "constraints": [kept_of(constraint) for constraint in still.set]}
-        return before, profile, lost
+        return before, lost
 
     def keep(
-        self, store: BaseStore, user: ItemId, profile: Profile | None, before: Carried, now: Wanted, meaning: Understanding,
-        tastes: TastesKept, thread: str | None,
+        self, store: BaseStore, user: ItemId, before: Carried, now: Wanted, meaning: Understanding, tastes: TastesKept,
+        thread: str | None,
     ) -> None:  # fmt: skip
-        """What the person said, and where, for later conversations."""
+        """What the person said, and where, for later conversations. What was kept while the turn was read stays."""
         if thread is not None:
             note_thread(store, thread, user, self.recordings)
-        kept = profile or Profile(user=user)
+        kept = profile_of(store, user) or Profile(user=user)
         lifted = [c["where"] for c in before["constraints"] if c not in now["constraints"]]
         standing: list[Any] = [limit for limit in kept.limits if limit["where"] not in lifted]
         if meaning.standing:
             said = {constraint.said for constraint in meaning.set}
             always = [limit["where"] for limit in standing]
             standing += [c for c in now["constraints"] if c["said"] in said and c["where"] not in always]
-        opinions: Any = {kind: now[kind] for kind in KINDS}
+        opinions: Any = _with_change(kept, before, now)
         changed = kept.with_opinions(opinions, thread).with_constraints(standing, thread)
         if tastes["history"] and tastes["history"] != kept.tastes.get("history"):
             changed = changed.with_tastes(dict(tastes))
         if changed != kept:
             keep_profile(store, changed)
+
+
+def _with_change(kept: Profile, before: Carried, now: Wanted) -> dict[Kind, list[ItemId]]:
+    """The opinions of this turn, with what was kept and dropped elsewhere while it was read."""
+    judged = {str(item) for kind in KINDS for item in now[kind] if item not in before[kind]}
+    opinions = {}
+    for kind in KINDS:
+        known = kept.of(kind)
+        mine = [item for item in now[kind] if item in known or item not in before[kind]]
+        opinions[kind] = mine + [item for item in known if item not in before[kind] and str(item) not in judged]
+    return opinions
 
 
 def _with_profile(step: Wanted, then: Carried, now: Any) -> Wanted:

@@ -158,7 +158,7 @@ class ModelReading:
             queries=tuple(as_queries(answer.queries, preferences)) if known else (),
             language=answer.language.strip() or "English",
             dropped=lost.count,
-            **rows,
+            **rows,  # type: ignore[arg-type]
         )
 
     def _preference(self, wanted: PreferenceAnswer, mine: set[int], lost: "_Lost") -> Preference | None:

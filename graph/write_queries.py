@@ -13,10 +13,10 @@ from duetto.errors import ModelMisbehaved
 from duetto.graph.model_reading import QueryAnswer, as_queries
 from duetto.graph.state import Outcome, State, Understood, Written, since
 from duetto.tools.agent_tools import Toolbox
-from duetto.tools.catalogue import Catalogue
 from duetto.tools.chat.budget import remaining
 from duetto.tools.chat.language_model import LanguageModel
 from duetto.tools.language import REQUEST, SearchQuery, Understanding
+from duetto.tools.plain.columns import Columns
 from duetto.tools.plain.queries import queries as plain_queries
 
 
@@ -29,11 +29,12 @@ class QueriesAnswer(BaseModel):
 @dataclass(frozen=True)
 class WriteQueries:
     box: Toolbox
+    columns: Columns
     model: LanguageModel | None
 
     def __call__(self, state: State) -> dict[str, Any]:
         started = time.perf_counter()
-        plain = plain_queries(state.understood.meaning, self.box.catalogue, self.box.limits.queries)
+        plain = plain_queries(state.understood.meaning, self.columns, self.box.limits.queries)
         written = Written(plain) if self.model is None else self._ask(self.model, state.understood, state, plain)
         return {"written": replace(written, outcome=replace(written.outcome, ms=since(started)))}
 
@@ -79,7 +80,7 @@ class WriteQueries:
 
 
 def at_hand(
-    meaning: Understanding, catalogue: Catalogue, most: int, model: LanguageModel | None, tried: bool
+    meaning: Understanding, columns: Columns, most: int, model: LanguageModel | None, tried: bool
 ) -> tuple[SearchQuery, ...] | None:
     """The queries where there is nothing to ask a model; None where it is to be asked.
 
@@ -89,7 +90,7 @@ def at_hand(
         return with_wish(meaning, list(meaning.queries), most)
     if model is not None and not tried and (meaning.preferences or meaning.wish):
         return None
-    return plain_queries(meaning, catalogue, most)
+    return plain_queries(meaning, columns, most)
 
 
 def with_wish(meaning: Understanding, queries: list[SearchQuery], most: int) -> tuple[SearchQuery, ...]:

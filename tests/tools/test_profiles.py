@@ -1,52 +1,39 @@
-"""What is kept of a person across conversations, in memory and in SQLite."""
+"""What is kept of a person across conversations, in memory, in SQLite and in PostgreSQL."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
+from pydantic import SecretStr
 
-from duetto.tools.profiles import Kind, Profile, all_profiles, forget, keep_profile, note_thread, profile_of, threads_of
+from duetto.settings import Settings
+from duetto.tools.profiles import Profile, keep_profile, profile_of
 from duetto.tools.threads import EitherSqliteStore
-
-HORROR: dict[str, Any] = {"not": {"column": "genres", "operator": "eq", "value": "horror"}}
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaseStore]:
-    if request.param == "memory":
-        yield InMemoryStore()
-        return
-    opened = EitherSqliteStore.open(tmp_path / "profiles.sqlite")
-    yield opened
-    opened.close()
+from duetto.wiring import open_profiles
+from tests.persistence import StoreContract, said
 
 
-def said(**items: list[str | int]) -> dict[Kind, list[str | int]]:
-    none: dict[Kind, list[str | int]] = {"liked": [], "disliked": [], "seen": [], "uninterested": []}
-    return {**none, **items}  # type: ignore[dict-item]
+class TestMemory(StoreContract):
+    @pytest.fixture
+    def store(self) -> BaseStore:
+        return InMemoryStore()
 
 
-def test_a_profile_comes_back_as_it_was_kept(store: BaseStore) -> None:
-    known = Profile(user=7).with_opinions(said(liked=[1, 2], disliked=["x"]), "t")
-    keep_profile(store, known.with_constraints([{"said": "no horror", "where": HORROR}], "t"))
-    back = profile_of(store, 7)
-    assert back is not None
-    assert (back.of("liked"), back.of("disliked"), back.constraints[0].where) == ([1, 2], ["x"], HORROR)
+class TestSqlite(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[BaseStore]:
+        with closing(open_profiles(Settings(data=tmp_path))) as opened:
+            yield opened
 
 
-def test_somebody_unknown_has_none(store: BaseStore) -> None:
-    assert profile_of(store, "nobody") is None
-
-
-@pytest.mark.parametrize("user", ["a/b", "a.b", " ", "ü", "' OR 1=1 --", "x" * 300])
-def test_strange_names_are_names(store: BaseStore, user: str) -> None:
-    keep_profile(store, Profile(user=user).with_opinions(said(liked=[1]), None))
-    note_thread(store, "t", user, None)
-    assert profile_of(store, user) is not None
-    assert [note["thread"] for note in threads_of(store, user)] == ["t"]
+class TestPostgres(StoreContract):
+    @pytest.fixture
+    def store(self, database: str) -> Iterator[BaseStore]:
+        with closing(open_profiles(Settings(database_url=SecretStr(database)))) as opened:
+            yield opened
 
 
 def test_an_opinion_keeps_its_date_and_its_conversation() -> None:
@@ -58,35 +45,6 @@ def test_an_opinion_keeps_its_date_and_its_conversation() -> None:
 
 def test_an_opinion_that_is_gone_is_gone() -> None:
     assert Profile(user="ann").with_opinions(said(liked=[1]), None).with_opinions(said(), None).opinions == []
-
-
-def test_all_profiles_are_told_however_many(store: BaseStore) -> None:
-    for n in range(230):
-        keep_profile(store, Profile(user=f"u{n}"))
-    assert len({known.user for known in all_profiles(store)}) == 230
-
-
-def test_the_conversations_of_a_person_are_told_however_many(store: BaseStore) -> None:
-    for n in range(130):
-        note_thread(store, f"t{n}", "ann", None)
-    note_thread(store, "t0", "bob", None)
-    assert len(threads_of(store, "ann")) == 130
-
-
-def test_every_folder_a_conversation_was_recorded_in_is_noted_once(store: BaseStore) -> None:
-    for folder in (None, "a", "b", "a"):
-        note_thread(store, "t", "ann", folder)
-    assert [note["recordings"] for note in threads_of(store, "ann")] == [["a", "b"]]
-
-
-def test_whoever_is_forgotten_is_gone_and_nobody_else(store: BaseStore) -> None:
-    for user in ("ann", "bob"):
-        keep_profile(store, Profile(user=user))
-        note_thread(store, "t", user, None)
-    forget(store, "ann")
-    assert (profile_of(store, "ann"), threads_of(store, "ann")) == (None, [])
-    assert profile_of(store, "bob") is not None
-    assert len(threads_of(store, "bob")) == 1
 
 
 def test_a_profile_outlives_the_process(tmp_path: Path) -> None:

@@ -6,6 +6,10 @@ from duetto.tools.plain.grammar import ORDERED
 
 WHAT = r"(?P<what>[^?!]+?)"
 END = r"\s*[?.!]*\s*$"
+# How a limit is taken off by its own words, as a button beside it does.
+LIFT = re.compile(
+    r"(?:please\s+)?(?:lift|drop|remove|forget)\s+(?:the\s+(?:limit|filter)\s+)?[“\"](?P<said>.+)[”\"]\W*", re.IGNORECASE
+)
 UNDO = re.compile(
     r"\W*(?:(?:oh|oops|no|sorry|wait|ok|please|actually)\W+)*(?:undo(?:\s+(?:that|it|this|the last (?:one|step|change)))?|"
     r"go back|take (?:that|it) back|scratch that|never ?mind(?:\s+that)?|revert(?:\s+that)?|(?:forget"

@@ -6,14 +6,14 @@ from duetto.tools.catalogue import Catalogue
 
 
 def about(catalogue: Catalogue, row: int) -> str:
-    """An item's title, facts and text."""
+    """An item's title, facts and text, on one line."""
     kinds = catalogue.kinds
     facts = catalogue.facts_of(row)
     year = next((facts[name] for name in catalogue.columns("year") if name in facts), None)
     short = [f"{name.replace('_', ' ')}: {shown(value)}" for name, value in facts.items() if kinds[name] in SHORT]
     text = " ".join(str(facts[name]) for name in catalogue.columns("text") if name in facts)
     head = catalogue.titles[row] + (f" ({year})" if year is not None else "")
-    return ". ".join(part for part in (head, "; ".join(short), text) if part).strip()
+    return " ".join(". ".join(part for part in (head, "; ".join(short), text) if part).split())
 
 
 def compare(catalogue: Catalogue, rows: tuple[int, ...]) -> tuple[list[str], dict[str, Any]]:

@@ -71,9 +71,11 @@ class PlainReader:
         if kinds.NO_IDEA.fullmatch(text) and not said.lists:
             return Understanding()
         if grammar.SMALL_TALK.fullmatch(text) or kinds.CHAT.fullmatch(text) or kinds.NO_IDEA.fullmatch(text):
-            return Understanding("small_talk")
+            return Understanding("small_talk", certain=True)
         if kinds.UNDO.fullmatch(text):
-            return Understanding("undo", same_topic=True)
+            return Understanding("undo", same_topic=True, certain=True)
+        if (lift := kinds.LIFT.fullmatch(text)) and (lifted := _in_force(lift["said"], said)):
+            return Understanding("refine", clear=lifted, same_topic=True, certain=True)
         if said.lists and kinds.MORE_PLEASE.fullmatch(text):
             return Understanding("refine", besides=said.shown(), same_topic=True)
         asked = self._asked.read(text, said)
@@ -181,7 +183,7 @@ class PlainReader:
             intent, wish=wish, alike=examples, besides=examples, set=set_, clear=tuple(dict.fromkeys(limits.clear)),
             standing=standing, avoid=tuple(limits.avoid), leanings=leanings, unchecked=tuple(limits.unchecked),
             same_topic=same or joined or remark or intent == "feedback", question=next(iter(questions), None), notes=tuple(notes),
-            named=tuple(row for row in named if row not in spoken_of),
+            named=tuple(row for row in named if row not in spoken_of), certain=intent == "start_over",
             **rows,  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -273,3 +275,8 @@ def _searchable(text: str) -> str:
     wish = re.sub(r"\s+", " ", grammar.FILLER.sub(" ", text)).strip(" ,.;:!?-")
     wish = grammar.LOOSE_ENDS.sub("", wish).strip(" ,.;:!?-")
     return wish if re.search(r"\w", wish) else ""
+
+
+def _in_force(words: str, said: Conversation) -> tuple[str, ...]:
+    """The limits of these words."""
+    return tuple(limit.said for limit in said.constraints if limit.said.lower() == words.strip().lower())

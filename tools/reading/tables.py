@@ -21,6 +21,8 @@ _FORMATS: dict[str, Callable[[Source], pl.DataFrame]] = {
     ".parquet": from_parquet,
 }
 
+_BREAKS = r"\s*[\p{Cc}\u2028\u2029]+\s*"  # a title is said within a line: by a list, a terminal, another program
+
 
 @dataclass(frozen=True)
 class Interactions:
@@ -56,7 +58,7 @@ def read_items(path: Path) -> pl.DataFrame:
         table = read_table(path, source.what)
     columns.require(table, ("item_id", "title"), source)
     item_ids = columns.unique_ids(table["item_id"], source)
-    titles = table["title"].cast(pl.String).str.strip_chars().replace("", None)
+    titles = table["title"].cast(pl.String).str.replace_all(_BREAKS, " ").str.strip_chars().replace("", None)
     if titles.null_count() == len(titles):
         raise source.refusal("every title is empty", "fill the column 'title'")
     rest = [columns.finite(column, source) for column in table.drop("item_id", "title").iter_columns()]

@@ -1,0 +1,15 @@
+"""One server a module: it starts in about two seconds, most of them for imports."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from duetto.settings import Settings
+from tests.serving import Served, serving
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Over the sample, without keys and without a chat model."""
+    with serving(settings, data=tmp_path_factory.mktemp("served")) as served:
+        yield served
