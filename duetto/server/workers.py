@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import math
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from duetto.server.worker import asked_for
 
 log = logging.getLogger("duetto.server")
 LINE_BYTES = 2**26
+ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # or every library wants them all
 
 
 class Broken(NotReady):
@@ -80,7 +82,7 @@ class Workers:
 
     async def _started(self) -> None:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "duetto.server.worker", stdin=PIPE, stdout=PIPE, limit=LINE_BYTES,
+            sys.executable, "-m", "duetto.server.worker", stdin=PIPE, stdout=PIPE, limit=LINE_BYTES, env={**os.environ, **ONE_CORE},
             start_new_session=True,  # what stops the server, as Ctrl-C, must not end a turn that it waits for
         )  # fmt: skip
         worker = _Running(process)
