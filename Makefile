@@ -10,7 +10,7 @@ demo: $(VENV)/.core
 	$(VENV)/bin/duetto demo
 
 test: $(VENV)/.dev
-	$(PYTHON) -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(PYTHON) -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
