@@ -172,9 +172,12 @@ async def _soak(turns: int) -> dict[str, Any]:
 
 
 def _resident(process: int) -> int:
-    """Bytes."""
+    """Bytes, of a process and those it started."""
     pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    children = {
+        int(child) for task in Path(f"/proc/{process}/task").iterdir() for child in (task / "children").read_text().split()
+    }
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(_resident(child) for child in children)
 
 
 async def _all(ask: Callable[[int], Awaitable[Result]], many: int) -> list[Result]:
