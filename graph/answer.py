@@ -1,4 +1,4 @@
-"""What a turn answers, as a schema that docs/answer.schema.json publishes, and what its nodes told of themselves."""
+"""What a turn answers, as a schema that docs/turn.schema.json publishes, and what its nodes told of themselves."""
 
 import re
 from typing import Any, Literal

@@ -1,13 +1,13 @@
 """What people thought of what they were shown, in a LangGraph Store beside their profiles."""
 
-from datetime import UTC, datetime
+from itertools import islice
 from typing import Literal
 from uuid import uuid4
 
 from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
-from duetto.tools.profiles import Id, Kind
+from duetto.tools.profiles import Id, Kind, kept_in, now
 
 FEEDBACK = ("feedback",)
 Verdict = Literal["up", "down"]
@@ -32,24 +32,18 @@ def keep_feedback(store: BaseStore, given: Feedback) -> None:
 
 
 def new_feedback(user: Id, **said: object) -> Feedback:
-    return Feedback.model_validate(
-        {**said, "user": user, "id": uuid4().hex, "at": datetime.now(UTC).isoformat(timespec="seconds")}
-    )
+    return Feedback.model_validate({**said, "user": user, "id": uuid4().hex, "at": now()})
 
 
-def feedback_of(store: BaseStore, user: Id, most: int = 1_000) -> list[Feedback]:
+def feedback_of(store: BaseStore, user: Id, most: int | None = 1_000) -> list[Feedback]:
     """Newest first."""
-    found: list[Feedback] = []
-    while page := store.search(FEEDBACK, filter={"person": str(user)}, limit=100, offset=len(found)):
-        found += [Feedback.model_validate(entry.value) for entry in page]
-        if len(found) >= most:
-            break
-    return sorted(found, key=lambda one: one.at, reverse=True)[:most]
+    found = islice(kept_in(store, FEEDBACK, person=str(user)), most)
+    return sorted(map(Feedback.model_validate, found), key=lambda one: one.at, reverse=True)
 
 
 def forget_feedback(store: BaseStore, user: Id) -> int:
-    """How much there was."""
-    found = feedback_of(store, user)
+    """How much there was: all of it is gone."""
+    found = feedback_of(store, user, most=None)
     for one in found:
         store.delete(FEEDBACK, f"{user}/{one.id}")
     return len(found)

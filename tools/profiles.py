@@ -52,9 +52,9 @@ class Profile(BaseModel):
     def with_opinions(self, said: dict[Kind, list[Id]], thread: str | None) -> "Profile":
         """With exactly these opinions; what was known before keeps its date."""
         known = {(str(o.item_id), o.kind): o for o in self.opinions}
-        now = _now()
+        at = now()
         opinions = [
-            known.get((str(item), kind)) or Opinion(item_id=item, kind=kind, at=now, thread=thread)
+            known.get((str(item), kind)) or Opinion(item_id=item, kind=kind, at=at, thread=thread)
             for kind in KINDS
             for item in said[kind]
         ]
@@ -63,11 +63,11 @@ class Profile(BaseModel):
     def with_constraints(self, standing: Sequence[dict[str, Any]], thread: str | None) -> "Profile":
         """With exactly these standing limits; what was known before keeps its date."""
         known = {repr(c.where): c for c in self.constraints}
-        kept = [known.get(repr(c["where"])) or Standing(**c, at=_now(), thread=thread) for c in standing]
+        kept = [known.get(repr(c["where"])) or Standing(**c, at=now(), thread=thread) for c in standing]
         return self.model_copy(update={"constraints": kept})
 
     def with_tastes(self, tastes: dict[str, Any]) -> "Profile":
-        return self.model_copy(update={"tastes": {**tastes, "at": _now()}})
+        return self.model_copy(update={"tastes": {**tastes, "at": now()}})
 
 
 def profile_of(store: BaseStore, user: Id) -> Profile | None:
@@ -76,9 +76,14 @@ def profile_of(store: BaseStore, user: Id) -> Profile | None:
 
 
 def all_profiles(store: BaseStore) -> Iterator[Profile]:
+    return (Profile.model_validate(value) for value in kept_in(store, PROFILES))
+
+
+def kept_in(store: BaseStore, namespace: tuple[str, ...], **like: Any) -> Iterator[dict[str, Any]]:
+    """Every value of a namespace, or those that have these entries; a store gives ten of them when it is asked for all."""
     found = 0
-    while page := store.search(PROFILES, limit=100, offset=found):
-        yield from (Profile.model_validate(entry.value) for entry in page)
+    while page := store.search(namespace, filter=like or None, limit=100, offset=found):
+        yield from (entry.value for entry in page)
         found += len(page)
 
 
@@ -97,10 +102,7 @@ def note_thread(store: BaseStore, thread: str, user: Id, recordings: str | None)
 
 
 def threads_of(store: BaseStore, user: Id) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while page := store.search(THREADS, filter={"user": str(user)}, limit=100, offset=len(found)):
-        found += [entry.value for entry in page]
-    return found
+    return list(kept_in(store, THREADS, user=str(user)))
 
 
 def forget(store: BaseStore, user: Id) -> None:
@@ -109,5 +111,5 @@ def forget(store: BaseStore, user: Id) -> None:
     store.delete(PROFILES, str(user))
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

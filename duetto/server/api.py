@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from functools import partial
 from threading import Lock
 from typing import Annotated, Any, Literal
@@ -10,7 +9,6 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import StreamingResponse
 
 from duetto import people
 from duetto.errors import BadInput, NotReady
@@ -18,7 +16,8 @@ from duetto.graph.answer import Answer
 from duetto.graph.state import ItemId
 from duetto.server.doors import NotThere, Visitor
 from duetto.server.house import House, at_home, who_asks
-from duetto.server.playing import Asked, Play, Stopped
+from duetto.server.streaming import answered, events, stream
+from duetto.server.turn import Asked
 from duetto.tools.feedback import Feedback, Verdict, feedback_of, keep_feedback, new_feedback
 from duetto.tools.profiles import Kind, Profile, profile_of
 from duetto.tools.tracing import has_key, send_feedback
@@ -262,47 +261,3 @@ def _told(given: FeedbackGiven) -> bool:
     except NotReady:
         return False
     return True
-
-
-async def answered(play: Play, request: Request) -> dict[str, Any]:
-    """The turn's answer; it stops when the client has gone."""
-    answer = asyncio.ensure_future(play.answer())
-    gone = asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise Stopped("the client has gone")
-        return answer.result()
-    finally:
-        if not answer.done():
-            play.stop()
-            answer.cancel()
-        gone.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def stream(play: Play, here: House) -> AsyncIterator[str]:
-    """The turn as server-sent events; it stops when nobody listens any more."""
-    try:
-        async for some in play.bursts(here.settings.limits.alive_seconds):
-            yield "".join(sent(event.name, event.data) for event in some) or ":\n\n"
-    except Exception as error:
-        yield sent("error", here.told(error))
-    finally:
-        if not play.ended:
-            play.stop()
-
-
-def sent(name: str, data: object) -> str:
-    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
-
-
-def events(lines: AsyncIterator[str]) -> StreamingResponse:
-    """An event stream, which no proxy on the way holds back."""
-    return StreamingResponse(
-        lines, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )

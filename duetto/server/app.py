@@ -29,7 +29,6 @@ from duetto.server.rendering import STATIC
 from duetto.server.workers import Workers
 from duetto.settings import Settings
 from duetto.tools.chat.language_model import LanguageModel
-from duetto.tools.either import EitherSaver, EitherStore
 from duetto.version import VERSION
 
 log = logging.getLogger("duetto.server")
@@ -57,7 +56,10 @@ def create_app(settings: Settings, serving: Serving) -> FastAPI:
     async def open_house(app: FastAPI) -> AsyncIterator[None]:
         try:
             with closing(wiring.open_threads(settings)) as saver, closing(wiring.open_profiles(settings)) as store:
-                following = await asyncio.to_thread(_following, settings, serving, saver, store)
+                following = await asyncio.to_thread(
+                    Following.of, serving.index, settings, saver, store,
+                    record=serving.record, redact=serving.redact, model=serving.model,
+                )  # fmt: skip
                 runner = await _runner(settings, serving, following)
                 metrics = Metrics()
                 playing = Playing(runner, limits, metrics)
@@ -95,16 +97,6 @@ def create_app(settings: Settings, serving: Serving) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _unread)
     app.add_exception_handler(HTTPException, _no_such)
     return app
-
-
-def _following(settings: Settings, serving: Serving, saver: EitherSaver, store: EitherStore) -> Following:
-    def opened() -> wiring.Opened:
-        return wiring.open_turns(
-            serving.index, saver, store=store, model=serving.model, settings=settings, record=serving.record,
-            redact=serving.redact,
-        )  # fmt: skip
-
-    return Following(wiring.index_root(serving.index, settings), opened, settings.limits.follow_seconds)
 
 
 async def _runner(settings: Settings, serving: Serving, following: Following) -> Runner:

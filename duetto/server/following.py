@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from duetto.errors import DuettoError
-from duetto.wiring import Opened
+from duetto.settings import Settings
+from duetto.tools.chat.language_model import LanguageModel
+from duetto.tools.either import EitherSaver, EitherStore
+from duetto.wiring import Opened, index_root, open_turns
 
 log = logging.getLogger("duetto.server")
 
@@ -22,6 +25,18 @@ class Following:
         self._looked, self._refused = time.monotonic(), ""
         self._now = opened()
         _settle()
+
+    @classmethod
+    def of(
+        cls, index: str, settings: Settings, saver: EitherSaver, store: EitherStore, *, record: str | Path | None, redact: bool,
+        model: LanguageModel | None = None,
+    ) -> "Following":  # fmt: skip
+        """Of an index, with what is kept of conversations and people."""
+
+        def opened() -> Opened:
+            return open_turns(index, saver, store=store, model=model, settings=settings, record=record, redact=redact)
+
+        return cls(index_root(index, settings), opened, settings.limits.follow_seconds)
 
     def now(self) -> Opened:
         if time.monotonic() - self._looked > self._every and self._lock.acquire(blocking=False):

@@ -16,8 +16,9 @@ from duetto.server.doors import Doors, NotThere, TooOften, Unknown, Visitor
 from duetto.server.following import Following
 from duetto.server.live import Live
 from duetto.server.metrics import Metrics
-from duetto.server.playing import Busy, Playing, Stopped, TooLong
+from duetto.server.playing import Busy, Playing, TooLong
 from duetto.server.talks import Talks
+from duetto.server.turn import Stopped
 from duetto.settings import Settings
 from duetto.wiring import Opened
 

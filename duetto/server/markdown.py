@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from duetto.server.playing import Event
+from duetto.server.turn import Event
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~$&@]|:(?=//)|(?<=www)\.|^[-+=](?=[\s=-])|(?<=^\d)[.)]|(?<=^\d\d)[.)])", re.IGNORECASE)
 
@@ -48,22 +48,16 @@ class Lines:
 
 def around(answer: dict[str, Any]) -> tuple[list[str], str]:
     """What the reply says before the list, line by line, and after it."""
-    said: str = answer["reply"]
-    lines = said.split("\n")
-    items = len(answer["recommendations"])
-    asked = answer["question"]["text"] if answer["question"] else ""
-    if asked and lines[-1:] == [asked]:
-        lines = lines[:-1]
-    return lines[: len(lines) - items] if items else lines, asked
-
-
-def _around(answer: dict[str, Any]) -> tuple[str, str]:
-    """What the reply says before the list, and after it."""
     asked = answer["question"]["text"] if answer["question"] else ""
     said = f"\n{answer['reply']}".removesuffix(f"\n{asked}")
     items = sum(1 + f"{r['title']}{r['reason']}".count("\n") for r in answer["recommendations"])
     lines = said.split("\n")[1:]
-    return "\n".join(map(plain, lines[: len(lines) - items])), plain(asked)
+    return lines[: len(lines) - items], asked
+
+
+def _around(answer: dict[str, Any]) -> tuple[str, str]:
+    before, after = around(answer)
+    return "\n".join(map(plain, before)), plain(after)
 
 
 def _numbered(rank: int, title: str, year: object) -> str:

@@ -20,11 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from duetto.errors import BadInput
 from duetto.graph.input import the_message
 from duetto.graph.state import ItemId
-from duetto.server.api import Here, Who, answered, events, failures
+from duetto.server.api import THREAD, Here, Who, failures
 from duetto.server.doors import NotThere, Visitor
 from duetto.server.house import House
 from duetto.server.markdown import Lines, markdown
-from duetto.server.playing import Asked, Play
+from duetto.server.playing import Play
+from duetto.server.streaming import answered, events
+from duetto.server.turn import Asked
 
 MODEL = "duetto"
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -80,7 +82,7 @@ def read_model(model: str, here: Here, who: Who) -> dict[str, Any]:
 @router.post("/chat/completions", responses={**failures(504), 200: {"content": {"text/event-stream": {}}}})
 async def complete_chat(
     asked: ChatAsked, request: Request, here: Here, who: Who,
-    x_duetto_thread: Annotated[str | None, Header(pattern=r"^[A-Za-z0-9._:-]{1,128}$")] = None,
+    x_duetto_thread: Annotated[str | None, Header(pattern=THREAD)] = None,
 ) -> Response:  # fmt: skip
     """One turn, as a chat completion in Markdown; `duetto` holds the answer itself."""
     _check(asked.model)

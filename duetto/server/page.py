@@ -10,14 +10,16 @@ from fastapi import Form, Request, Response
 
 from duetto.errors import DuettoError
 from duetto.graph.state import ItemId
-from duetto.server.api import Here, Thread, Who, events
+from duetto.server.api import Here, Thread, Who
 from duetto.server.cards import Turn, answered, failed, listed, opinions_of, running
 from duetto.server.doors import NotThere, Visitor
 from duetto.server.house import House
 from duetto.server.page_doors import Guest, Named, Sitting, by_htmx, go, page_router, remember, sentence
 from duetto.server.page_person import panel, said_of
-from duetto.server.playing import Asked, Event, Play
+from duetto.server.playing import Play
 from duetto.server.rendering import html, render
+from duetto.server.streaming import events
+from duetto.server.turn import Asked, Event
 from duetto.tools.profiles import profile_of
 
 TURNS = 50  # of a long conversation, the newest

@@ -8,8 +8,8 @@ from fastapi import Request, Response
 from duetto.server.api import Here, Who
 from duetto.server.doors import NotThere
 from duetto.server.page_doors import by_htmx, page_router
-from duetto.server.playing import talk
 from duetto.server.rendering import html
+from duetto.server.turn import talk
 from duetto.server.voices import alone
 from duetto.tools.catalogue import Catalogue
 

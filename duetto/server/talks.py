@@ -11,7 +11,7 @@ from langgraph.types import StateSnapshot
 
 from duetto.graph.state import ItemId
 from duetto.server.doors import NotThere, Visitor
-from duetto.server.playing import NOTHING_YET, last_answered, talk
+from duetto.server.turn import NOTHING_YET, last_answered, talk
 from duetto.tools.profiles import THREADS, threads_of
 from duetto.wiring import Graph
 

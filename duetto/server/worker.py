@@ -15,10 +15,10 @@ from typing import Any, TextIO
 
 from duetto import errors, wiring
 from duetto.errors import DuettoError
-from duetto.server import playing
+from duetto.server import turn
 from duetto.server.asgi import UNFORESEEN, log_as_json
 from duetto.server.following import Following
-from duetto.server.playing import Asked, happening
+from duetto.server.turn import Asked, happening
 from duetto.settings import Settings
 from duetto.tools.tracing import finish
 
@@ -68,7 +68,7 @@ class Worker:
 
 def kind_of(error: DuettoError) -> str:
     """The nearest class that the server knows by its name."""
-    return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ in (errors.__name__, playing.__name__))
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ in (errors.__name__, turn.__name__))
 
 
 def asked_for(asked: Asked) -> dict[str, Any]:
@@ -84,13 +84,7 @@ def main() -> None:
     settings = Settings.from_environment()
     try:
         with closing(wiring.open_threads(settings)) as saver, closing(wiring.open_profiles(settings)) as store:
-
-            def opened() -> wiring.Opened:
-                return wiring.open_turns(
-                    given["index"], saver, store=store, settings=settings, record=given["record"], redact=given["redact"]
-                )
-
-            following = Following(wiring.index_root(given["index"], settings), opened, settings.limits.follow_seconds)
+            following = Following.of(given["index"], settings, saver, store, record=given["record"], redact=given["redact"])
             worker = Worker(following, given["at_once"], out)
             worker.tell(ready=True)
             worker.read(sys.stdin)

@@ -12,8 +12,9 @@ from typing import Any
 
 from duetto import errors
 from duetto.errors import DuettoError, NotReady
-from duetto.server import playing
-from duetto.server.playing import Event, Play
+from duetto.server import turn
+from duetto.server.playing import Play
+from duetto.server.turn import Event
 from duetto.server.worker import asked_for
 
 log = logging.getLogger("duetto.server")
@@ -123,7 +124,7 @@ class Workers:
 
 def _failure(told: dict[str, str]) -> Exception:
     """As it was raised there."""
-    kind = getattr(errors, told["failure"], None) or getattr(playing, told["failure"], None)
+    kind = getattr(errors, told["failure"], None) or getattr(turn, told["failure"], None)
     if isinstance(kind, type) and issubclass(kind, DuettoError):
         return kind(told["why"])
     return RuntimeError("a worker failed, and has written down how")

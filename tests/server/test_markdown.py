@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("prometheus_client", reason="needs the extra `serve`")
 
 from duetto.server.markdown import Lines, markdown, plain
-from duetto.server.playing import Event
+from duetto.server.turn import Event
 
 HOSTILE = [
     "**bold** and `code`", "<script>alert(1)</script>", "[click](http://x.y)", "![](http://x.y/p.png)", "# heading", "> quote",

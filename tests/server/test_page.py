@@ -22,8 +22,9 @@ escape = pytest.importorskip("markupsafe", reason="needs the extra `serve`").esc
 from duetto.server.doors import new_key  # noqa: E402
 from duetto.server.live import LOOKS, Live  # noqa: E402
 from duetto.server.page import _sent  # noqa: E402
-from duetto.server.playing import Asked, Play, TooLong  # noqa: E402
+from duetto.server.playing import Play, TooLong  # noqa: E402
 from duetto.server.rendering import STATIC, web  # noqa: E402
+from duetto.server.turn import Asked  # noqa: E402
 
 PAGES = ("/", "/you?user=p001", "/c/told", "/c/told/voices/1", "/c/nowhere", "/page/sessions?user=p001", "/page/titles?title=al")
 VENDORED = ("htmx.org/htmx.min.js", "htmx-ext-sse/sse.min.js", "picocss-pico/pico.min.css")

@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 
 from duetto.errors import BadInput, NotReady
-from duetto.server.playing import Asked, Play, Stopped
+from duetto.server.playing import Play
+from duetto.server.turn import Asked, Stopped
 from duetto.server.workers import Broken, Workers
 from duetto.settings import Settings
 
