@@ -46,8 +46,12 @@ class Proxy:
         with suppress(OSError):
             while True:
                 near, _ = listener.accept()
+                self._pairs.append(near)
                 far = socket.create_connection(("127.0.0.1", self._to))
-                self._pairs += [near, far]
+                self._pairs.append(far)
+                if self._listener is not listener:  # cut in the meantime
+                    _shut(near)
+                    _shut(far)
                 for end in (near, far):
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for source, sink in ((near, far), (far, near)):

@@ -106,8 +106,8 @@ def command(*options: str) -> list[str]:
     return [sys.executable, "-m", "duetto.cli", "serve", *options]
 
 
-def started(settings: Settings, *options: str, data: Path, index: str = "sample", **more: str) -> Served:
-    """Serves over this data until it is stopped: on a free port, in one process (which starts sooner), unless told otherwise."""
+def _started(settings: Settings, *options: str, data: Path, index: str = "sample", **more: str) -> Served:
+    """On a free port, in one process (which starts sooner), unless told otherwise."""
     port = (*(() if "--port" in options else ("--port", "0")), *(() if "--workers" in options else ("--workers", "0")))
     with tempfile.NamedTemporaryFile(dir=data, suffix=".log", delete=False) as log:
         process = subprocess.Popen(
@@ -126,7 +126,8 @@ def started(settings: Settings, *options: str, data: Path, index: str = "sample"
 
 @contextmanager
 def serving(settings: Settings, *options: str, data: Path, index: str = "sample", **more: str) -> Iterator[Served]:
-    server = started(settings, *options, data=data, index=index, **more)
+    """Serves over this data until the block ends, or the server was stopped in it."""
+    server = _started(settings, *options, data=data, index=index, **more)
     try:
         yield server
     finally:

@@ -26,7 +26,7 @@ from duetto.settings import Settings
 from duetto.tools import sample
 from tests.graph.test_language_nodes import obedient
 from tests.loopback import Answer, Body, Loopback, Script
-from tests.serving import Served, environment, freed, raw, serving, speaking, started, streaming
+from tests.serving import Served, environment, freed, raw, serving, speaking, streaming
 
 _numbers = count()
 
@@ -199,8 +199,11 @@ def test_of_three_hundred_turns_at_one_instant_none_is_lost(settings: Settings, 
 
 
 def test_a_server_that_is_stopped_finishes_its_turns(settings: Settings, tmp_path: Path) -> None:
-    with Loopback(slowly(0.5)) as slow, ThreadPoolExecutor() as pool:
-        own = started(settings, data=tmp_path, **speaking(slow))
+    with (
+        Loopback(slowly(0.5)) as slow,
+        serving(settings, data=tmp_path, **speaking(slow)) as own,
+        ThreadPoolExecutor() as pool,
+    ):
         running = [pool.submit(own.turn, f"a warm comedy, {n}", thread=f"t{n}", reasons="plain") for n in range(3)]
         streamed = pool.submit(lambda: list(_told(own)))
         assert own.settled("duetto_turns_in_flight", 4)
@@ -327,14 +330,15 @@ class Forge:
 
 
 def test_without_its_model_turns_go_on_degraded(settings: Settings, tmp_path: Path) -> None:
-    with Loopback(obedient) as there:
-        own = started(settings, data=tmp_path, **speaking(there))
-        assert own.turn("a warm comedy", thread="t", user="p001")["degraded"] == []
-    answer = own.turn("a warm comedy, please", thread="t", user="p001")
-    assert (answer["turn"], len(answer["recommendations"])) == (2, 10)
-    assert "could not be reached" in " ".join(answer["degraded"])
-    assert own.metric("duetto_degraded_turns_total") == 1
-    assert own.stop() in (0, -signal.SIGTERM)
+    there = Loopback(obedient)
+    with serving(settings, data=tmp_path, **speaking(there)) as own:
+        with there:
+            assert own.turn("a warm comedy", thread="t", user="p001")["degraded"] == []
+        answer = own.turn("a warm comedy, please", thread="t", user="p001")
+        assert (answer["turn"], len(answer["recommendations"])) == (2, 10)
+        assert "could not be reached" in " ".join(answer["degraded"])
+        assert own.metric("duetto_degraded_turns_total") == 1
+        assert own.stop() in (0, -signal.SIGTERM)
 
 
 def test_without_its_database_it_is_not_ready_and_says_so(settings: Settings, tmp_path: Path) -> None:
