@@ -14,7 +14,7 @@ from langgraph.store.base import BaseStore
 from duetto.errors import BadInput
 from duetto.settings import Settings
 from duetto.tools.catalogue import Catalogue
-from duetto.tools.chat.answer_cache import AnswerCache
+from duetto.tools.chat.answers import Answers
 from duetto.tools.feedback import forget_feedback
 from duetto.tools.journal import END, lines
 from duetto.tools.profiles import KINDS, Id, Kind, Profile, all_profiles, forget, keep_profile, profile_of, threads_of
@@ -87,7 +87,7 @@ def forgotten(
     forget(store, user)
     said = forget_feedback(store, user)
     if settings.answers.exists():  # what a model answered may tell of anybody, and is only a cache
-        AnswerCache(str(settings.answers)).clear()
+        Answers(settings.answers).clear()
     if known is None and not notes and not turns and not said:
         raise BadInput(f"nothing is kept of {user!r}")
     return {"profiles": int(known is not None), "conversations": len(notes), "recorded turns": turns, "feedback": said}

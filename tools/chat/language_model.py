@@ -6,9 +6,8 @@ import time
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.caches import BaseCache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import SecretStr
@@ -21,6 +20,9 @@ from duetto.tools.chat.budget import Budget, Call, Usage
 from duetto.tools.chat.model_answer import Said, T, Unusable, json_schema, parse
 from duetto.tools.chat.model_call import PAUSE, Failure, Method, request
 
+if TYPE_CHECKING:
+    from duetto.tools.chat.answers import Answers
+
 __all__ = ["LanguageModel", "Method", "open_chat"]
 
 _LIMITS = Limits()
@@ -30,7 +32,7 @@ _LIMITS = Limits()
 class LanguageModel:
     """`chat` must not retry by itself (`max_retries=0`) and must cap its output at `limits.output_tokens`.
 
-    `price` is currency per million input and output tokens.
+    `price` is currency per million input and output tokens. What is in `answers` costs nothing, and no call.
     """
 
     chat: BaseChatModel = field(repr=False)  # its repr holds the server's address
@@ -38,6 +40,7 @@ class LanguageModel:
     method: Method = "json_schema"
     limits: Limits = _LIMITS
     price: tuple[float, float] | None = None
+    answers: "Answers | None" = None
 
     def ask(self, prompt: Prompt, schema: type[T], budget: Budget, about: str = "") -> T:
         """Raises ModelMisbehaved (BudgetSpent when a cap forbids a request), each with a sentence fit for a reply.
@@ -83,18 +86,23 @@ class LanguageModel:
         started = time.perf_counter()
         sent = tuple((message.type, str(message.text)) for message in messages)
         told = json.dumps([sent, shape, self.method], ensure_ascii=False).encode("utf-8", "surrogatepass")
-        digest = hashlib.sha256(told).hexdigest()[:16]
-        asked = Call(prompt.name, about, digest, sent, self.name, None)
+        digest = hashlib.sha256(told).hexdigest()
+        asked = Call(prompt.name, about, digest[:16], sent, self.name, None)
+        if self.answers is not None and (kept := self.answers.said(digest)) is not None:
+            budget.tell(replace(asked, text=kept, ms=_since(started)))
+            return Said(kept)
         try:
             answer, usage = self.send(asked, messages, shape, budget)
         except BudgetSpent as spent:
             budget.tell(replace(asked, failed=str(spent), refused=True))
             raise
-        made = replace(asked, usage=usage, ms=round((time.perf_counter() - started) * 1000, 2))
+        made = replace(asked, usage=usage, ms=_since(started))
         if isinstance(answer, Failure):
             budget.tell(replace(made, failed=answer.what, again=answer.again, wait=answer.wait))
         else:
             budget.tell(replace(made, text=answer.text, cut=answer.cut))
+            if self.answers is not None and not answer.cut:
+                self.answers.keep(digest, answer.text)
         return answer
 
     def send(
@@ -122,6 +130,11 @@ def _repair(said: str, wrong: str) -> list[BaseMessage]:
         AIMessage(said.strip() or "(nothing)"),  # some servers refuse an empty message
         HumanMessage(f"That answer cannot be used. {wrong}\nAnswer again, as JSON in the form asked for."),
     ]
+
+
+def _since(started: float) -> float:
+    """Milliseconds."""
+    return round((time.perf_counter() - started) * 1000, 2)
 
 
 def _told(failures: list[str]) -> str:
@@ -158,18 +171,20 @@ def open_chat(
         max_completion_tokens=limits.output_tokens,
         http_client=BoundedClient(limits.call_seconds),
         use_responses_api=None if base_url is None else False,
-        cache=None if cache is None else _open_cache(cache),
+        disable_streaming=True,
+        cache=False,  # `answers` is asked before it
     )
-    return LanguageModel(chat, model, method, limits, price)
+    asked = json.dumps([model, base_url, limits.output_tokens])
+    return LanguageModel(chat, model, method, limits, price, None if cache is None else _answers(cache, asked))
 
 
-def _open_cache(path: Path) -> BaseCache:
+def _answers(file: Path, asked: str) -> "Answers":
     from sqlalchemy.exc import SQLAlchemyError
 
-    from duetto.tools.chat.answer_cache import AnswerCache
+    from duetto.tools.chat.answers import Answers
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return AnswerCache(str(path))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return Answers(file, asked)
     except (OSError, SQLAlchemyError):
-        raise NotReady(f"cannot keep answers in {path}: it is not a SQLite file that can be written; move it") from None
+        raise NotReady(f"cannot keep answers in {file}: it is not a SQLite file that can be written; move it") from None

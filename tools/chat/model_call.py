@@ -7,17 +7,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import openai
 from langchain_core.exceptions import LangChainException, ModelConnectionError, ModelTimeoutError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableConfig
 
-from duetto.errors import BudgetSpent
 from duetto.tools.chat.bounded_http import DEADLINE
 from duetto.tools.chat.budget import Budget, Usage
 from duetto.tools.chat.model_answer import Said, heard, heard_cut
@@ -39,42 +37,6 @@ class Failure:
     wait: float = 0.0
 
 
-class Toll(BaseRateLimiter):
-    """Takes from the budget where langchain-core asks its rate limiter: after a look in the cache, before a request.
-
-    So an answer from the cache is free, and a request the budget forbids is never sent.
-    """
-
-    def __init__(self, budget: Budget, estimate: int, inner: BaseRateLimiter | None) -> None:
-        self._budget = budget
-        self._estimate = estimate
-        self._inner = inner
-        self._lock = threading.Lock()
-        self._paid = self._closed = False
-
-    def acquire(self, *, blocking: bool = True) -> bool:
-        if self._inner is not None:
-            self._inner.acquire(blocking=blocking)
-        with self._lock:
-            if self._closed:
-                raise TimeoutError("nobody waits for this answer any more")
-            self._budget.take(self._estimate)
-            self._paid = True
-        return True
-
-    async def aacquire(self, *, blocking: bool = True) -> bool:
-        return self.acquire(blocking=blocking)
-
-    def settle(self, used: Usage) -> Usage:
-        """What the request came to: nothing for an answer from the cache."""
-        with self._lock:
-            self._closed = True
-            if not self._paid:
-                return Usage()
-            self._budget.settle(self._estimate, used)
-            return Usage(calls=1) + used
-
-
 def request(
     chat: BaseChatModel,
     messages: list[BaseMessage],
@@ -84,32 +46,38 @@ def request(
     seconds: float,
     output_tokens: int,
 ) -> tuple[Said | Failure, Usage]:
-    """Sends one request and waits at most `seconds`, or until the turn ends. Raises BudgetSpent."""
+    """Pays for one request, sends it, and waits at most `seconds`, or until the turn ends. Raises BudgetSpent."""
     patience = budget.patience(seconds)
     read = estimate(messages, schema)
-    toll = Toll(budget, read + output_tokens, chat.rate_limiter)
-    # Streaming is off because a caller that streams the graph would make every request a streamed one.
-    asked = chat.model_copy(update={"rate_limiter": toll, "disable_streaming": True})
-    used = Usage(0, read, 0)
+    if chat.disable_streaming is not True:  # a caller that streams the graph would make every request a streamed one
+        chat = chat.model_copy(update={"disable_streaming": True})
+    need, spent = read + output_tokens, Usage(0, read, 0)
+    budget.take(need)
+    answer: Said | Failure
     try:
-        said = heard(_within(patience, lambda: _asked(asked, messages, schema, method)))
-    except openai.LengthFinishReasonError as error:
-        said = heard_cut(error)
-    except openai.ContentFilterFinishReasonError:
-        said = Said("", refused=True)
+        answer = _heard(chat, messages, schema, method, patience)
+        spent = answer.used or replace(spent, output_tokens=len(answer.text.encode()) // 4)
+        if answer.refused:
+            answer = Failure("refused")
     except (TimeoutError, openai.APITimeoutError, ModelTimeoutError):
-        return Failure(f"did not answer within {patience:.3g} s", again=patience == seconds), toll.settle(used)
+        answer = Failure(f"did not answer within {patience:.3g} s", again=patience == seconds)
     except (openai.APIConnectionError, ModelConnectionError, OSError):
-        return Failure("could not be reached, or hung up", again=True, wait=PAUSE), toll.settle(used)
+        answer = Failure("could not be reached, or hung up", again=True, wait=PAUSE)
     except openai.APIStatusError as error:
-        return _status(error), toll.settle(Usage())
-    except BudgetSpent:
-        toll.settle(Usage())
-        raise
+        answer, spent = _status(error), Usage()
     except _GARBLED:
-        return Failure("sent something that is not a chat completion"), toll.settle(used)
-    spent = toll.settle(said.used or Usage(0, read, len(said.text.encode()) // 4))
-    return (Failure("refused") if said.refused else said), spent
+        answer = Failure("sent something that is not a chat completion")
+    budget.settle(need, spent)
+    return answer, Usage(calls=1) + spent
+
+
+def _heard(chat: BaseChatModel, messages: list[BaseMessage], schema: dict[str, Any], method: Method, seconds: float) -> Said:
+    try:
+        return heard(_within(seconds, lambda: _asked(chat, messages, schema, method)))
+    except openai.LengthFinishReasonError as error:
+        return heard_cut(error)
+    except openai.ContentFilterFinishReasonError:
+        return Said("", refused=True)
 
 
 def _asked(chat: BaseChatModel, messages: list[BaseMessage], schema: dict[str, Any], method: Method) -> AIMessage:
