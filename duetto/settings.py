@@ -113,7 +113,7 @@ _NEEDED = {"attention_heads", "attention_temperature", "embed_batch", "max_top_k
            "ranker_rate", "database_connections", "database_connect_seconds", "database_checkout_seconds", "database_seconds",
            "call_seconds", "turn_seconds", "embed_seconds", "texts_remembered",
            "turns_at_once", "turns_at_once_plain", "requests_a_minute", "served_seconds", "body_seconds",
-           "alive_seconds"}  # fmt: skip
+           "alive_seconds", "computing_at_once"}  # fmt: skip
 
 
 def _wanted(kind: type, name: str) -> str:

@@ -121,16 +121,17 @@ def graph_of(
     """The graph with these parts; `model` None means the plain twins."""
     reader = PlainReader(index.catalogue).warm()
     write_queries = WriteQueries(box, reader.columns, model)
+    now = box.turnstile.guarding
     return build(
-        extract_preferences=ExtractPreferences(box, index.features.warm(), reader, model, recordings),
-        write_queries=write_queries,
-        retrieve=Retrieve(search_catalogue(box)),
-        collaborate=Collaborate(recommend_from_history(box)),
-        rerank=Rerank(box, index.weights, signals, index.ranker, index.no_ranker),
-        repair=Repair(write_queries),
-        explain=Explain(box, model),
-        look_up=LookUp(box, catalogue_facts(box), model),
-        answer=Reply(box, index.version, model, pseudonyms),
+        extract_preferences=now(ExtractPreferences(box, index.features.warm(), reader, model, recordings)),
+        write_queries=now(write_queries),
+        retrieve=now(Retrieve(search_catalogue(box))),
+        collaborate=now(Collaborate(recommend_from_history(box))),
+        rerank=now(Rerank(box, index.weights, signals, index.ranker, index.no_ranker)),
+        repair=now(Repair(write_queries)),
+        explain=now(Explain(box, model), first=False),
+        look_up=now(LookUp(box, catalogue_facts(box), model)),
+        answer=now(Reply(box, index.version, model, pseudonyms)),
         record=record,
         checkpointer=checkpointer,
         store=store,
@@ -239,7 +240,8 @@ def parts(index: Index, settings: Settings) -> tuple[Toolbox, Signals]:
     """The tools over an index, and what its ranker reads."""
     limits = settings.limits
     given = index.lsa if index.lsa is not None else embedder_named(index.manifest.embedder, settings)
-    embedder = Remembered(given, limits.texts_remembered) if given is not None else None
+    elsewhere = index.manifest.embedder.startswith("openai:")
+    embedder = Remembered(given, limits.texts_remembered, elsewhere) if given is not None else None
     if embedder is None:
         raise NotReady(f"the index names the embedder {index.manifest.embedder!r}, which this duetto does not know")
     return opened(index, embedder, limits)

@@ -20,6 +20,7 @@ from duetto.tools.grounding import strangers
 from duetto.tools.language import Reason, Step
 from duetto.tools.pick import Pick
 from duetto.tools.plain.reasons import reason as plain_reason
+from duetto.tools.turnstile import waiting
 
 
 class StepAnswer(BaseModel):
@@ -69,8 +70,9 @@ class Explain:
         spent = state.understood.outcome.usage + state.written.outcome.usage
         budget = remaining(self.box.limits, spent, state.understood.deadline)
         degraded: list[str] = []
-        with ContextThreadPoolExecutor(max_workers=len(places)) as pool:
-            asked = {pool.submit(self._one, model, state, place, budget): place for place in places}
+        one = self.box.turnstile.guarding(self._one, first=False)
+        with waiting(), ContextThreadPoolExecutor(max_workers=len(places)) as pool:
+            asked = {pool.submit(one, model, state, place, budget): place for place in places}
             for done in as_completed(asked):
                 place = asked[done]
                 try:

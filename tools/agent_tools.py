@@ -27,6 +27,7 @@ from duetto.tools.language_voice import Heard, LanguageVoice
 from duetto.tools.predicate import Predicate, from_json
 from duetto.tools.single_thread import single_thread
 from duetto.tools.tracing import retrieving
+from duetto.tools.turnstile import Turnstile
 from duetto.tools.vector_store import Mask, Searchable
 from duetto.tools.words import Words
 
@@ -113,6 +114,10 @@ class Toolbox:
         keep[history.rows] = False
         keep[self.catalogue.rows(hidden)] = False
         return keep
+
+    @cached_property
+    def turnstile(self) -> Turnstile:
+        return Turnstile(self.limits.computing_at_once)
 
     @cached_property
     def voice(self) -> LanguageVoice:

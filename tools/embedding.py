@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from importlib import resources
 from pathlib import Path
 from threading import Lock
@@ -13,6 +14,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from duetto.errors import NotReady
+from duetto.tools.turnstile import waiting
 
 Vectors = NDArray[np.float32]
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -47,11 +49,12 @@ class Remembered(Embeddings):
     """Another embedder, with what it said of the newest `most` texts remembered: preferences come back turn after turn.
 
     Texts that are asked for together are remembered together. In other company a model pads a text otherwise, and its vector
-    is another in the last digits: a replay could not be bit-equal.
+    is another in the last digits: a replay could not be bit-equal. An embedder that is `elsewhere` is waited for.
     """
 
-    def __init__(self, embedder: Embeddings, most: int) -> None:
+    def __init__(self, embedder: Embeddings, most: int, elsewhere: bool = False) -> None:
         self._embedder, self._most = embedder, most
+        self._asking = waiting if elsewhere else nullcontext
         self._known: OrderedDict[tuple[str, ...], Any] = OrderedDict()
         self._lock = Lock()
 
@@ -61,7 +64,8 @@ class Remembered(Embeddings):
             if (found := self._known.get(key)) is not None:
                 self._known.move_to_end(key)
                 return list(found)
-        found = self._embedder.embed_documents(texts)
+        with self._asking():
+            found = self._embedder.embed_documents(texts)
         with self._lock:
             self._known[key] = found
             while self._known and sum(map(len, self._known)) > self._most:

@@ -25,7 +25,10 @@ Mask = NDArray[np.bool_]
 
 
 class Searchable(Protocol):
-    """What the language voice needs of any vector store (beside being a LangChain `VectorStore`)."""
+    """What the language voice needs of any vector store (beside being a LangChain `VectorStore`).
+
+    One that is not in this process asks within `duetto.tools.turnstile.waiting()`, so that others compute meanwhile.
+    """
 
     def __len__(self) -> int: ...
 

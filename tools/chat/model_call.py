@@ -19,6 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from duetto.tools.chat.bounded_http import DEADLINE
 from duetto.tools.chat.budget import Budget, Usage
 from duetto.tools.chat.model_answer import Said, heard, heard_cut
+from duetto.tools.turnstile import waiting
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 PAUSE = 0.25  # seconds before another try, when the server asked for none
@@ -111,7 +112,8 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
             future.set_exception(error)
 
     threading.Thread(target=run, name="chat model", daemon=True).start()
-    return future.result(seconds)
+    with waiting():
+        return future.result(seconds)
 
 
 def _status(error: openai.APIStatusError) -> Failure:
