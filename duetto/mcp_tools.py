@@ -16,6 +16,7 @@ from duetto.graph.answer import Answer, Cited, Recommendation
 from duetto.graph.look_up import told_why
 from duetto.mcp_answers import Facts, Hit, Hits, Item, Known, Turn, Why
 from duetto.tools.agent_tools import FactsArgs, artifact, catalogue_facts, search_catalogue
+from duetto.tools.feedback import keep_feedback, new_feedback
 from duetto.tools.profiles import KINDS, Id, Kind
 
 MOST = 100  # items a search tells of
@@ -130,6 +131,8 @@ class Tools:
             raise BadInput("cannot keep an opinion of nobody: name the user")
         with self.turns:
             now = people.changed(self.profiles, speaker, {kind: [item_id]}, [], [], catalogue)
+            for row in catalogue.rows([item_id]):
+                keep_feedback(self.profiles, new_feedback(speaker, item_id=catalogue.ids[row], kind=kind))
         opinions = {kind: [self._cited(row) for row in catalogue.rows(now.of(kind))] for kind in KINDS}
         known = Known(user=now.user, opinions={kind: cited for kind, cited in opinions.items() if cited})
         lines = [f"{kind}: {', '.join(_data(item.title) for item in items)}" for kind, items in known.opinions.items()]

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from langgraph.store.memory import InMemoryStore
 
 from duetto.cli import main
 from duetto.settings import Settings
+from duetto.tools.feedback import feedback_of
+from duetto.tools.threads import EitherSqliteStore
 from duetto.wiring import open_turns
 
 pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
@@ -249,6 +251,13 @@ def test_feedback_counts_at_once_and_in_every_conversation(call: Calls) -> None:
     assert known == {"user": "p077", "opinions": {"seen": [{"item_id": ids(first)[0], "title": first["items"][0]["title"]}]}}
     assert ids(first)[0] not in ids(call("recommend", message="a western", thread=first["thread"], k=3))
     assert ids(first)[0] not in ids(call("recommend", message="a western", user="p077", k=3))
+
+
+def test_feedback_is_kept_beside_that_of_other_front_doors(call: Calls, environment: dict[str, str]) -> None:
+    call("feedback", user="p078", item_id="1", kind="liked")
+    with closing(EitherSqliteStore.open(Path(environment["DUETTO_DATA"]) / "threads.sqlite")) as store:
+        (kept,) = feedback_of(store, "p078")
+    assert (kept.item_id, kept.kind) == (1, "liked")
 
 
 # one person alone

@@ -106,7 +106,7 @@ async def _runner(settings: Settings, serving: Serving, following: Following) ->
     if not many:
         return InThreads(following, at_once)
     record = None if serving.record is None else str(serving.record)
-    workers = Workers(many, at_once, {"index": serving.index, "record": record, "redact": serving.redact})
+    workers = Workers(many, at_once, {"index": serving.index, "record": record, "redact": serving.redact}, limits.retry_seconds)
     await workers.start()
     return workers
 

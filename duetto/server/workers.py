@@ -39,8 +39,9 @@ class _Running:
 class Workers:
     """Gives each turn to the process that has the fewest; one that ends is started anew."""
 
-    def __init__(self, many: int, at_once: int, opens: dict[str, Any]) -> None:
-        self._many, self.at_once = many, at_once
+    def __init__(self, many: int, at_once: int, opens: dict[str, Any], pause: float) -> None:
+        """`pause` are the seconds before one that could not be started is tried again."""
+        self._many, self.at_once, self._pause = many, at_once, pause
         self._opens = {**opens, "at_once": math.ceil(at_once / many)}
         self._workers: list[_Running] = []
         self._readers: set[asyncio.Task[None]] = set()
@@ -117,9 +118,15 @@ class Workers:
         for _, ended in worker.plays.values():
             if not ended.done():
                 ended.set_exception(Broken("what played the turn has ended: ask again"))
-        if not self._closing:
-            log.error("a worker has ended, and another is started", extra={"code": await worker.process.wait()})
-            await self._started()
+        code = await worker.process.wait()
+        while not self._closing:
+            log.error("a worker has ended, and another is started", extra={"code": code})
+            try:
+                return await self._started()
+            except Exception as error:  # what it needs may come back, as a database or a folder
+                why = str(error) if isinstance(error, DuettoError) else type(error).__name__
+                log.error("a worker cannot be started, and is tried again", extra={"why": why})
+                await asyncio.sleep(self._pause)
 
 
 def _failure(told: dict[str, str]) -> Exception:

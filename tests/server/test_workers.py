@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +29,7 @@ def _home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def with_workers(many: int, use: Callable[[Workers], Awaitable[None]], **opens: Any) -> None:
     async def run() -> None:
-        workers = Workers(many, 4, {**SAMPLE, **opens})
+        workers = Workers(many, 4, {**SAMPLE, **opens}, pause=0.05)
         await workers.start()
         try:
             await use(workers)
@@ -96,6 +98,28 @@ def test_a_process_that_dies_ends_its_turns_and_is_replaced() -> None:
         assert (await answered(workers, Asked("dies", "p001", "a western"))).events[-1].name == "answer"
 
     with_workers(1, use)
+
+
+def test_a_process_that_cannot_be_replaced_at_once_is_tried_again(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, elsewhere = tmp_path / "index", tmp_path / "elsewhere"
+    shutil.copytree(settings.sample, here)
+
+    async def use(workers: Workers) -> None:
+        here.rename(elsewhere)
+        (process,) = workers.processes()
+        os.kill(process, signal.SIGKILL)
+        while "a worker cannot be started, and is tried again" not in caplog.messages:
+            await asyncio.sleep(0.05)
+        with pytest.raises(Broken, match="nobody is there"):
+            await answered(workers, Asked("gone", "p001", "a western"))
+        elsewhere.rename(here)
+        while not workers.processes():
+            await asyncio.sleep(0.05)
+        assert (await answered(workers, Asked("back", "p001", "a western"))).events[-1].name == "answer"
+
+    with_workers(1, use, index=str(here))
 
 
 def test_what_keeps_a_worker_from_opening_is_told() -> None:
