@@ -3,6 +3,8 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT := .
+# Tests start servers and wait for them: one process more than there are cores.
+TESTERS = $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 
 .PHONY: demo test check bench bench-serve soak eval local clean
 
@@ -10,7 +12,7 @@ demo: $(VENV)/.core
 	$(VENV)/bin/duetto demo
 
 test: $(VENV)/.dev
-	$(PYTHON) -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -q --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
