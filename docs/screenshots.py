@@ -1,6 +1,6 @@
 """Draws the README's pictures of the page: python docs/screenshots.py http://127.0.0.1:8000 docs/img
 
-The server is to be a fresh one over the sample (`DUETTO_DATA=$(mktemp -d) duetto serve`); Chromium is Debian's.
+The server is to be a fresh one over the sample (`DUETTO_DATA=$(mktemp -d) duetto serve --index sample`); Chromium is Debian's.
 """
 
 import sys

@@ -48,6 +48,7 @@ class Limits:
     attention_temperature: float = 0.1
     leaning: float = 1.0  # deviations of the candidates' scores between the ends of a column that is leaned along
     avoidance: float = 2.0  # deviations lost by an item whose text has what is to be avoided
+    own_tastes: float = 2.0  # deviations gained by an item that meets a taste whose weight the person moved from 0 to 1
     fits_from: float = 2.0  # deviations of the best match to a request, below which a second look is taken
     diversity: float = 0.0  # MMR's 1 - lambda: 0 ranks by score alone
 

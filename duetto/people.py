@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,6 +19,7 @@ from duetto.tools.chat.answers import Answers
 from duetto.tools.feedback import forget_feedback
 from duetto.tools.journal import END, lines
 from duetto.tools.profiles import KINDS, Id, Kind, Profile, all_profiles, forget, keep_profile, profile_of, threads_of
+from duetto.tools.tastes import same
 from duetto.wiring import pseudonyms_of
 
 # The middle of the scale counts as had, not as disliked.
@@ -33,9 +35,11 @@ def profile(store: BaseStore, user: Id) -> Profile:
 
 
 def changed(
-    store: BaseStore, user: Id, said: dict[Kind, list[Id]], dropped: list[Id], lifted: list[str], catalogue: Catalogue | None
-) -> Profile:
-    """The profile with these opinions, without those on dropped items, and without the limits of these words.
+    store: BaseStore, user: Id, said: dict[Kind, list[Id]], dropped: list[Id], lifted: list[str], catalogue: Catalogue | None,
+    tastes: Sequence[tuple[str, float | None]] = (),
+) -> Profile:  # fmt: skip
+    """The profile with these opinions, without those on dropped items, without the limits of these words, and with these
+    weights of tastes (None: as they are read).
 
     Raises BadInput for an item the catalogue, where one is given, does not know, and for what is not there to be removed.
     """
@@ -47,6 +51,9 @@ def changed(
         raise BadInput(f"cannot drop {absent[0]!r}: the profile of {user!r} says nothing of it")
     if unknown := [words for words in lifted if words not in {c.said for c in known.constraints}]:
         raise BadInput(f"cannot lift the limit {unknown[0]!r}: the profile of {user!r} does not have it")
+    own = {same(one.preference) for one in known.corrected}
+    if unset := [text for text, weight in tastes if weight is None and same(text) not in own]:
+        raise BadInput(f"cannot take back what {user!r} says of {unset[0]!r}: the profile has no weight for it")
     gone = {str(item) for item in (*named, *dropped)}
     opinions = {
         kind: [
@@ -57,6 +64,8 @@ def changed(
     }
     kept = [limit for limit in known.limits if limit["said"] not in lifted]
     now = known.with_opinions(opinions, None).with_constraints(kept, None)
+    for text, weight in tastes:
+        now = now.with_corrected(text, weight)
     keep_profile(store, now)
     return now
 

@@ -182,6 +182,9 @@ def profile(known: Profile, catalogue: Catalogue | None) -> RenderableType:
     for taste in known.tastes.get("preferences", []):
         evidence = ", ".join(named(item) for item in taste["evidence"])
         table.add_row("taste", escape(f"{taste['text']} ({taste['weight']:.2f})"), known.tastes.get("at", ""), escape(evidence))
+    for own in known.corrected:
+        weight = f" ({own.weight:.2f})" if own.weight else ""
+        table.add_row("own taste" if own.weight else "no taste", escape(own.preference + weight), own.at, "–")
     return Group(Text(f"{known.user}", style="bold"), table if table.row_count else Text("nothing but the name"))
 
 

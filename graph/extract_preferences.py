@@ -30,6 +30,7 @@ from duetto.tools.plain.preferences import preferences as plain_preferences
 from duetto.tools.plain.understand import PlainReader
 from duetto.tools.predicate import Compare, to_json
 from duetto.tools.profiles import KINDS
+from duetto.tools.tastes import corrected, with_own
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,11 @@ class ExtractPreferences:
         known = self.box.history(user, known_to(before), before["disliked"])
         meaning = self.reader.read(message, said)
         outcome, tastes = Outcome(), before["tastes"]
+        own = [(one["preference"], one["weight"]) for one in before["corrected"]]
+        read = self._read(tastes)
+        tastes_told = corrected(read, own, limits.preferences) if read else ()  # a model is told of none before it read some
         if self.model is not None and not meaning.certain and (message or len(known)):
-            meaning, outcome, tastes = self._ask(self.model, message, meaning, known, before, said, deadline)
+            meaning, outcome, tastes = self._ask(self.model, message, meaning, known, before, said, tastes_told, deadline)
         elif self.model is None and not may_be_english(message):
             meaning = replace(meaning, notes=(*meaning.notes, "Without a language model I read English only."))
         meaning = replace(meaning, named=tuple(dict.fromkeys((*(named or ()), *meaning.named, *meaning.alike))))
@@ -69,9 +73,11 @@ class ExtractPreferences:
         history = self.box.history(user, known_to(now), now["disliked"])
         if not meaning.preferences and meaning.intent in (*RANKED, "profile"):
             meaning = replace(meaning, preferences=plain_preferences(history, self.features, limits.preferences))
+        if meaning.preferences or meaning.intent in (*RANKED, "profile"):
+            meaning = with_own(meaning, own, limits.preferences)
         if store is not None and user is not None:
             memory.keep(store, user, before, now, meaning, tastes, _thread(runtime))
-        tried = bool(outcome.usage.calls and before["tastes"]["preferences"])
+        tried = bool(outcome.usage.calls and tastes_told)
         queries = at_hand(meaning, self.reader.columns, limits.queries, self.model, tried) if meaning.intent in RANKED else ()
         degraded = outcome.degraded + refused + lost
         if meaning.dropped:
@@ -81,15 +87,15 @@ class ExtractPreferences:
             replace(outcome, ms=since(started), degraded=degraded), before,
             hidden=(*now["seen"], *now["uninterested"]), queries=queries, barred=self._barred(meaning, history, now), told=told,
         )  # fmt: skip
-        return {"understood": understood, "turn": before["turn"] + 1, "person": user, **now, "past": past, "tastes": tastes}
+        kept = {"past": past, "tastes": tastes, "corrected": before["corrected"]}
+        return {"understood": understood, "turn": before["turn"] + 1, "person": user, **now, **kept}
 
     def _ask(
         self, model: LanguageModel, message: str, plain: Understanding, history: History, before: Carried, said: Conversation,
-        deadline: float,
+        known: tuple[Preference, ...], deadline: float,
     ) -> tuple[Understanding, Outcome, TastesKept]:  # fmt: skip
         limits = self.box.limits
         tastes, reading, digest = before["tastes"], ModelReading(self.box, self.reader), _digest(history)
-        known = self._known(tastes)
         turn = reading.told(message, history, before, said, known, tastes["history"] != digest)
         prompt = prompts.render(
             "extract_preferences", least="3", most=str(limits.preferences), queries=str(limits.queries),
@@ -105,13 +111,12 @@ class ExtractPreferences:
         meaning = reading.understood(answer, message, plain, history, said, known)
         if meaning.preferences:
             ids = self.box.catalogue.ids
-            kept = [
-                {"text": p.text, "weight": p.weight, "evidence": [ids[row] for row in p.evidence]} for p in meaning.preferences
-            ]
+            read = self._read(tastes) if meaning.preferences == known else meaning.preferences  # not what the person set of them
+            kept = [{"text": p.text, "weight": p.weight, "evidence": [ids[row] for row in p.evidence]} for p in read]
             tastes = {"history": digest, "preferences": kept}
         return meaning, Outcome.of(budget, used), tastes
 
-    def _known(self, tastes: TastesKept) -> tuple[Preference, ...]:
+    def _read(self, tastes: TastesKept) -> tuple[Preference, ...]:
         rows = self.box.catalogue.rows
         return tuple(Preference(p["text"], p["weight"], tuple(rows(p["evidence"]))) for p in tastes["preferences"])
 

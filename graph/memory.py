@@ -27,6 +27,9 @@ class Memory:
         if new and before["turn"]:  # another person speaks: nothing of the one before is theirs
             before = {**NOTHING, "turn": before["turn"]}
         profile = profile_of(store, user) if store is not None and user is not None else None
+        if store is not None and user is not None:
+            own = [] if profile is None else profile.corrected
+            before = {**before, "corrected": [{"preference": one.preference, "weight": one.weight} for one in own]}
         if profile is not None:
             opinions: Any = {kind: profile.of(kind) for kind in KINDS}
             past = [_with_profile(step, before, opinions) for step in before["past"]]

@@ -24,6 +24,7 @@ from duetto.graph.state import (
     ItemShown,
     QuestionKept,
     State,
+    TasteSet,
     TastesKept,
     TopicKept,
     Wanted,
@@ -84,6 +85,7 @@ class Before(BaseModel):
     named: list[ItemId] = []
     past: list[Wanted] = []
     tastes: TastesKept = NO_TASTES
+    corrected: list[TasteSet] = Field([], description="left out where it is empty", exclude_if=lambda own: not own)
     shown: list[list[ItemShown]] = []
     focus: list[ItemId] = []
     question: QuestionKept | None = None
@@ -238,6 +240,7 @@ def _redacted(recorded: Recorded, pseudonyms: Pseudonyms) -> Recorded:
             "topic": NO_TOPIC,
             "past": [],
             "tastes": NO_TASTES,
+            "corrected": [],
             "shown": [[{**item, "reason": None, "steps": []} for item in items] for items in recorded.before.shown],
             "question": None,
         }

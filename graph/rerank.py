@@ -22,11 +22,12 @@ from duetto.tools.duet import join, popular
 from duetto.tools.embedding import Vectors, embed_queries
 from duetto.tools.fusion import ASKED, Array, Evidence, Ranked, Weights, carried, leaned, rank, voice_shares
 from duetto.tools.histories import History
-from duetto.tools.language import Question, SearchQuery, Understanding
+from duetto.tools.language import Preference, Question, SearchQuery, Understanding
 from duetto.tools.language_voice import WORDS_UNIT, Heard
 from duetto.tools.leaning import along
 from duetto.tools.pick import Fit, Pick
 from duetto.tools.plain.queries import VAGUE
+from duetto.tools.plain.reasons import FITS
 from duetto.tools.plain.repair import other_queries
 from duetto.tools.predicate import from_json
 from duetto.tools.ranker import Ranker
@@ -148,7 +149,7 @@ class Rerank:
         rows, evidence = join(self.box.voice, heard, state.gathered.chosen, history, asked, signals, extra)
         if not evidence.parts and state.found.heard is not None and not asked:
             return self._spread(understood, heard)
-        ranked = leaned(rank(evidence, self.weights, self.box.limits, self.ranker), self._soft(meaning, rows))
+        ranked = leaned(rank(evidence, self.weights, self.box.limits, self.ranker), self._soft(meaning, rows, heard))
         if heard is None or not len(rows) or not self.box.limits.diversity:
             return Listed(rows, evidence, ranked, ranked.order[:k].tolist())
         return Listed(rows, evidence, ranked, self._diverse(rows, ranked, k))
@@ -157,7 +158,7 @@ class Rerank:
         """For somebody of whom nothing is known and who asked for nothing: what is well liked, from every region."""
         keep = self._eligible(understood)
         rows, evidence = popular(self.box.crowd.standing, keep)
-        ranked = leaned(rank(evidence, self.weights, self.box.limits, self.ranker), self._soft(understood.meaning, rows))
+        ranked = leaned(rank(evidence, self.weights, self.box.limits, self.ranker), self._soft(understood.meaning, rows, heard))
         pool = ranked.order[: POOL * understood.k]
         if heard is None or not len(rows) or understood.meaning.leanings:
             return Listed(rows, evidence, ranked, ranked.order[: understood.k].tolist())
@@ -177,14 +178,20 @@ class Rerank:
             found.append(np.argpartition(-places, most - 1)[:most] if most else np.zeros(0, np.int64))
         return np.concatenate(found)
 
-    def _soft(self, meaning: Understanding, rows: NDArray[np.int64]) -> dict[str, Array]:
-        """What soft wishes add to these rows, in deviations of their scores."""
+    def _soft(self, meaning: Understanding, rows: NDArray[np.int64], heard: Heard | None) -> dict[str, Array]:
+        """What soft wishes add to these rows, and what the person said of their tastes, in deviations of their scores."""
         limits, soft = self.box.limits, {}
         if meaning.leanings:
             soft["leaning"] = limits.leaning * np.sum([along(self.box.catalogue, one)[rows] for one in meaning.leanings], axis=0)
         if meaning.avoid:
             there = self.box.words.score(meaning.avoid)[:, rows].max(axis=0).astype(np.float64)
             soft["avoid"] = -limits.avoidance * np.minimum(there / WORDS_UNIT, 1)
+        moved = tuple(preference for preference in meaning.preferences if preference.moved)
+        if moved and heard is not None:
+            wanted = embed_queries(self.box.embedder, [p.text for p in moved])
+            fitness = self._fitness(moved, wanted, rows, self.box.store.vectors_of(rows))
+            met = np.maximum(fitness - FITS, 0) / (1 - FITS)
+            soft["own"] = limits.own_tastes * met @ np.array([p.moved for p in moved])
         return soft
 
     def _diverse(self, rows: NDArray[np.int64], ranked: Ranked, k: int) -> list[int]:
@@ -299,19 +306,26 @@ class Rerank:
         wanted = embed_queries(self.box.embedder, [p.text for p in preferences])
         prior = np.array([p.weight for p in preferences])
         shares = attention(wanted, prior, vectors, limits.attention_heads, limits.attention_temperature)
-        fitness = np.zeros((len(vectors), len(preferences)))
-        has = self.signals.features.matrix[chosen].toarray()
-        for p, preference in enumerate(preferences):
-            if preference.features:
-                fitness[:, p] = has[:, list(preference.features)].mean(axis=1)
-            else:
-                everywhere = self.box.voice.sample_cosines(wanted[[p]])[0]
-                fitness[:, p] = (everywhere < (vectors @ wanted[p])[:, None]).mean(axis=1)
+        fitness = self._fitness(preferences, wanted, chosen, vectors)
         fits = []
         for i in range(len(vectors)):
             order = np.argsort(-shares[i], kind="stable")
             fits.append(tuple(Fit(int(p), round(float(shares[i, p]), 4), round(float(fitness[i, p]), 4)) for p in order))
         return fits
+
+    def _fitness(
+        self, preferences: tuple[Preference, ...], wanted: Vectors, rows: NDArray[np.int64], vectors: Vectors
+    ) -> NDArray[np.float64]:
+        """How well each of these rows fits each preference, 0 to 1 (see `Fit`): shape (rows, preferences)."""
+        fitness = np.zeros((len(rows), len(preferences)))
+        for p, preference in enumerate(preferences):
+            if preference.features:
+                has = self.signals.features.matrix[rows][:, list(preference.features)]
+                fitness[:, p] = has.toarray().mean(axis=1)
+            else:
+                everywhere = np.sort(self.box.voice.sample_cosines(wanted[[p]])[0])
+                fitness[:, p] = np.searchsorted(everywhere, vectors @ wanted[p]) / len(everywhere)
+        return fitness
 
 
 def _failure(error: Exception) -> str:

@@ -161,6 +161,13 @@ class TastesKept(TypedDict):
     preferences: list[dict[str, Any]]
 
 
+class TasteSet(TypedDict):
+    """The weight that a person gave a taste of theirs."""
+
+    preference: str
+    weight: float
+
+
 class ItemShown(TypedDict):
     item_id: ItemId
     reason: str | None
@@ -181,12 +188,14 @@ class Wanted(TypedDict):
 
 
 class Carried(Wanted):
-    """What a turn finds of the turns before it; `past` is what may be undone, oldest first."""
+    """What a turn finds of the turns before it; `past` is what may be undone, oldest first. `corrected` is what the person
+    keeps of their tastes, over what is read in `tastes`."""
 
     turn: int
     person: ItemId | None
     past: list[Wanted]
     tastes: TastesKept
+    corrected: list[TasteSet]
     shown: list[list[ItemShown]]
     focus: list[ItemId]
     question: QuestionKept | None
@@ -196,7 +205,8 @@ NO_TOPIC: TopicKept = {"wish": "", "alike": [], "avoid": [], "leanings": [], "un
 NO_TASTES: TastesKept = {"history": "", "preferences": []}
 NOTHING: Carried = {
     "turn": 0, "person": None, "constraints": [], "topic": NO_TOPIC, "liked": [], "disliked": [], "seen": [],
-    "uninterested": [], "named": [], "past": [], "tastes": NO_TASTES, "shown": [], "focus": [], "question": None,
+    "uninterested": [], "named": [], "past": [], "tastes": NO_TASTES, "corrected": [], "shown": [],
+    "focus": [], "question": None,
 }  # fmt: skip
 
 
@@ -218,6 +228,7 @@ class State:
     named: list[str | int] = field(default_factory=list)
     past: list[Wanted] = field(default_factory=list)
     tastes: TastesKept = field(default_factory=lambda: NO_TASTES)
+    corrected: list[TasteSet] = field(default_factory=list)
 
     # persists; written by answer (and given as input by chat components)
     messages: Annotated[list[AnyMessage], add_messages] = field(default_factory=list)

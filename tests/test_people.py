@@ -1,6 +1,7 @@
 """What is kept of a person, from the command line: shown, changed, exported, forgotten."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import polars as pl
 import pytest
 
 from duetto.cli import main
+from duetto.people import changed
+from duetto.settings import Settings
 from duetto.tools import sample
 from duetto.tools.journal import lines
+from duetto.wiring import open_profiles
 
 INDEX = ("--index", "sample")
 
@@ -75,6 +79,18 @@ def test_a_standing_limit_can_be_lifted(run: Any) -> None:
     said(run, "I never watch horror")
     run("profile", "ann", "--lift", "I never watch horror")
     assert said(run, "vampires", thread="another")["constraints"] == []
+
+
+def test_a_taste_that_a_person_corrected_is_shown_and_forgotten_with_them(run: Any, tmp_path: Path) -> None:
+    with closing(open_profiles(Settings(data=tmp_path / "data"))) as store:
+        changed(store, "ann", {}, [], [], None, [("heist films", 0.8), ("westerns", 0)])
+    shown = run("profile", "ann", *INDEX)
+    assert "own taste  heist films (0.80)" in shown
+    assert "no taste   westerns" in shown
+    assert [one["preference"] for one in kept(run)["corrected"]] == ["heist films", "westerns"]
+    assert "heist films" in [p["preference"] for p in said(run, "something clever")["preferences"]]
+    run("profile", "ann", "--forget")
+    assert "nothing is kept" in run("profile", "ann", code=2)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ ASKED = ("queries", "words")
 LEARNED = "learned"
 PARTS = {
     "queries": "language", "words": "language", "taste": "language",
-    "leaning": "language", "avoid": "language",
+    "leaning": "language", "avoid": "language", "own": "language",
     **dict.fromkeys((*CROWD, "popularity", "agreement", LEARNED), "crowd"),
 }  # fmt: skip
 FEATURES = ("bias", "history", "agreement", "language_margin", "crowd_margin", "specificity", "balance")

@@ -22,13 +22,15 @@ class Preference:
     """One taste of a person: a phrase, its weight in (0, 1], and the history rows that show it.
 
     `features` are those of `duetto.tools.features` it is made of, when the plain twin found it: then whether an item
-    fits is a fact and not a likeness.
+    fits is a fact and not a likeness. `moved` is how much more it weighs than was read, because the
+    person said so.
     """
 
     text: str
     weight: float
     evidence: tuple[int, ...]
     features: tuple[int, ...] = ()
+    moved: float = 0.0
 
 
 @dataclass(frozen=True)

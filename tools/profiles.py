@@ -8,6 +8,8 @@ from typing import Any, Literal
 from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
+from duetto.tools.tastes import same
+
 Id = str | int
 Kind = Literal["liked", "disliked", "seen", "uninterested"]
 KINDS: tuple[Kind, ...] = ("liked", "disliked", "seen", "uninterested")
@@ -33,13 +35,22 @@ class Standing(BaseModel):
     thread: str | None = None
 
 
+class Corrected(BaseModel):
+    """What the person themself says of a taste: the weight it has in every turn. 0: it is none of theirs."""
+
+    preference: str
+    weight: float
+    at: str
+
+
 class Profile(BaseModel):
-    """One person. `tastes` are preferences with evidence, and of which history (its hash)."""
+    """One person. `tastes` are preferences with evidence as a model read them, and of which history (its hash)."""
 
     user: Id
     opinions: list[Opinion] = []
     constraints: list[Standing] = []
     tastes: dict[str, Any] = {}
+    corrected: list[Corrected] = []
 
     def of(self, kind: Kind) -> list[Id]:
         return [opinion.item_id for opinion in self.opinions if opinion.kind == kind]
@@ -65,6 +76,12 @@ class Profile(BaseModel):
         known = {repr(c.where): c for c in self.constraints}
         kept = [known.get(repr(c["where"])) or Standing(**c, at=now(), thread=thread) for c in standing]
         return self.model_copy(update={"constraints": kept})
+
+    def with_corrected(self, preference: str, weight: float | None) -> "Profile":
+        """With this weight for a taste, in the place of an earlier one; None: the taste is again as it is read."""
+        others = [one for one in self.corrected if same(one.preference) != same(preference)]
+        own = [] if weight is None else [Corrected(preference=preference, weight=weight, at=now())]
+        return self.model_copy(update={"corrected": [*others, *own]})
 
     def with_tastes(self, tastes: dict[str, Any]) -> "Profile":
         return self.model_copy(update={"tastes": {**tastes, "at": now()}})

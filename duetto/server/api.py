@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from duetto import people
 from duetto.errors import BadInput, NotReady
@@ -102,10 +102,19 @@ class ThreadTold(BaseModel):
     turns: list[TurnShown]
 
 
+class TasteChanged(Body):
+    """What a taste weighs in every turn from now on; 0: it is none of theirs, null: as much as is read in their history."""
+
+    preference: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    weight: float | None = Field(ge=0, le=1, allow_inf_nan=False)
+
+
 class ProfileChanged(Body):
     """What is to be kept from now on; `dropped` are items of which nothing is to be known, `lifted` limits by their words."""
 
-    model_config = example(user="p042", liked=[181], dropped=[67], lifted=["no horror"])
+    model_config = example(
+        user="p042", liked=[181], dropped=[67], lifted=["no horror"], tastes=[{"preference": "heist films", "weight": 0.8}]
+    )
 
     user: User | None = None
     liked: list[ItemId] = Field([], max_length=1000)
@@ -114,6 +123,7 @@ class ProfileChanged(Body):
     uninterested: list[ItemId] = Field([], max_length=1000)
     dropped: list[ItemId] = Field([], max_length=1000)
     lifted: list[str] = Field([], max_length=1000)
+    tastes: list[TasteChanged] = Field([], max_length=1000)
 
 
 class FeedbackGiven(Body):
@@ -187,13 +197,15 @@ def read_profile(here: Here, who: Who, user: Named = None) -> Profile:
 
 @router.patch("/profile", responses=failures())
 def change_profile(changed: ProfileChanged, here: Here, who: Who) -> Profile:
-    """Keeps opinions, drops what is known of items, and lifts limits."""
+    """Keeps opinions, drops what is known of items, lifts limits, and corrects tastes."""
     said: dict[Kind, list[ItemId]] = {
         "liked": changed.liked, "disliked": changed.disliked, "seen": changed.seen, "uninterested": changed.uninterested,
     }  # fmt: skip
     person = here.own_id(_named(who, changed.user))
+    catalogue = here.opened().index.catalogue
+    tastes = [(one.preference, one.weight) for one in changed.tastes]
     with _changing:
-        return people.changed(here.store, person, said, changed.dropped, changed.lifted, here.opened().index.catalogue)
+        return people.changed(here.store, person, said, changed.dropped, changed.lifted, catalogue, tastes)
 
 
 @router.delete("/profile", responses=failures())

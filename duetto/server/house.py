@@ -56,6 +56,12 @@ class House:
     def talks(self) -> Talks:
         return Talks(self.opened().graph, self.store)
 
+    def title(self, item_id: ItemId) -> str:
+        """By its id where the catalogue has it no more."""
+        catalogue = self.opened().index.catalogue
+        row = catalogue.row(item_id)
+        return f"item {item_id}" if row is None else catalogue.titles[row]
+
     def own_id(self, user: ItemId) -> ItemId:
         """The person's id in the log's own type."""
         own = self.opened().index.histories.own_id(user)

@@ -16,11 +16,12 @@ from duetto.server.doors import NotThere, Visitor
 from duetto.server.house import House
 from duetto.server.page_doors import Guest, Named, Sitting, by_htmx, go, page_router, remember, sentence
 from duetto.server.page_person import panel, said_of
+from duetto.server.page_tastes import tastes_of
 from duetto.server.playing import Play
 from duetto.server.rendering import html, render
 from duetto.server.streaming import events
 from duetto.server.turn import Asked, Event
-from duetto.tools.profiles import profile_of
+from duetto.tools.profiles import Profile, profile_of
 
 TURNS = 50  # of a long conversation, the newest
 Said = Annotated[str | None, Form(max_length=10_000)]
@@ -130,13 +131,14 @@ def _piece(event: Event, play: Play, here: House) -> str:
     person, thread = play.asked.user, play.asked.thread
     if event.name == "reason":
         return _sent("reason", render("reason.html", id=play.run_id, **event.data))
-    profile = None if person is None else profile_of(here.store, person)
+    profile = None if person is None else profile_of(here.store, person) or Profile(user=person)
     opinions = opinions_of(profile)
     if event.name == "ranking":
         cards = listed(event.data, catalogue, opinions)
         return _sent("ranking", render("ranking.html", id=play.run_id, cards=cards, thread=thread, person=person))
     turn = answered(event.data, play.asked.message, catalogue, opinions)
-    return _sent("turn", render("ended.html", turn=turn, last=event.data, thread=thread, person=person, **said_of(here, profile)))
+    told = {} if profile is None else {**said_of(here, profile), **tastes_of(here, profile, event.data)}
+    return _sent("turn", render("ended.html", turn=turn, last=event.data, thread=thread, person=person, **told))
 
 
 def _sent(name: str, text: str) -> str:

@@ -81,7 +81,8 @@ def problem(request: Request, error: Exception) -> Response:
         if by_htmx(request):
             return Response(headers={"HX-Redirect": "/"})
         return html("sign_in.html", 401, {"WWW-Authenticate": "Bearer"}, wrong=COOKIE in request.cookies)
-    return html("problem.html" if by_htmx(request) else "problem_page.html", status, code=status, why=sentence(why))
+    beside = {"HX-Reswap": "afterbegin"} if request.headers.get("hx-target") == "panel" else None  # not in its place
+    return html("problem.html" if by_htmx(request) else "problem_page.html", status, beside, code=status, why=sentence(why))
 
 
 def sentence(text: str) -> str:

@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import Form, Request, Response
 
 from duetto.errors import BadInput
-from duetto.graph.state import ItemId
 from duetto.server import api
 from duetto.server.api import Here, Thread, Who
 from duetto.server.cards import opinions_of
@@ -15,8 +14,8 @@ from duetto.server.doors import NotThere
 from duetto.server.house import House
 from duetto.server.page_doors import PERSON, Asked, Guest, Named, Sitting, by_htmx, go, page_router
 from duetto.server.page_offers import PEOPLE
+from duetto.server.page_tastes import tastes_of
 from duetto.server.rendering import html
-from duetto.tools.plain.preferences import preferences
 from duetto.tools.profiles import KINDS, Kind, Profile, profile_of
 
 HISTORY = 12  # newest items of the log that are shown
@@ -25,7 +24,7 @@ router = page_router()
 
 
 def panel(here: House, sitting: Guest, last: dict[str, Any] | None) -> dict[str, Any]:
-    """What is known of a person; their tastes as the last answer saw them."""
+    """What is known of a person."""
     index = here.opened().index
     profile = profile_of(here.store, sitting.person) or Profile(user=sitting.person)
     history = index.histories.of_user(sitting.person)
@@ -33,7 +32,7 @@ def panel(here: House, sitting: Guest, last: dict[str, Any] | None) -> dict[str,
         **said_of(here, profile),
         "had": [index.catalogue.titles[row] for row in reversed(history.rows[-HISTORY:].tolist())],
         "had_count": len(history),
-        "tastes": (last or {}).get("preferences") or _tastes(here, sitting.person, profile),
+        **tastes_of(here, profile, last),
         "size": len(index.catalogue),
         "people": [str(user) for user in index.histories.users[:PEOPLE]] if sitting.chooses else [],
     }
@@ -43,27 +42,8 @@ def said_of(here: House, profile: Profile | None) -> dict[str, Any]:
     """A person's opinions by kind, the last first, and the limits that always hold."""
     if profile is None:
         return {"said": {}, "limits": []}
-    opinions = [{"title": _title(here, one.item_id), **one.model_dump()} for one in reversed(profile.opinions)]
+    opinions = [{"title": here.title(one.item_id), **one.model_dump()} for one in reversed(profile.opinions)]
     return {"said": {kind: [one for one in opinions if one["kind"] == kind] for kind in KINDS}, "limits": profile.constraints}
-
-
-def _title(here: House, item_id: ItemId) -> str:
-    catalogue = here.opened().index.catalogue
-    row = catalogue.row(item_id)
-    return f"item {item_id}" if row is None else catalogue.titles[row]
-
-
-def _tastes(here: House, person: ItemId, profile: Profile) -> list[dict[str, Any]]:
-    """Before anything was said: as a model saw them last, else as the history shows them."""
-    if kept := profile.tastes.get("preferences"):
-        evidence = [[{"title": _title(here, item)} for item in one["evidence"]] for one in kept]
-        return [{**one, "preference": one["text"], "evidence": found} for one, found in zip(kept, evidence, strict=True)]
-    opened = here.opened()
-    liked = [*profile.of("seen"), *profile.of("liked")]
-    history = opened.box.history(person, liked, profile.of("disliked"))
-    found = preferences(history, opened.index.features, opened.box.limits.preferences)
-    titles = opened.index.catalogue.titles
-    return [{"preference": p.text, "weight": p.weight, "evidence": [{"title": titles[r]} for r in p.evidence]} for p in found]
 
 
 def _seat(here: House, who: Who, sitting: Guest, user: str | None) -> Guest:
@@ -144,6 +124,22 @@ def lift(
     return _panel(here, seat) if by_htmx(request) else go(request, f"/you?user={seat.person}")
 
 
+@router.post("/page/taste")
+def weigh(
+    request: Request, here: Here, who: Who, sitting: Sitting, preference: Annotated[str, Form(max_length=200)] = "",
+    weight: Annotated[float | None, Form(ge=0, le=1)] = None, user: Named = None, thread: Annotated[Thread | None, Form()] = None,
+) -> Response:  # fmt: skip
+    """Keeps what a taste weighs from now on; without a weight it is again as it is read."""
+    if not preference.strip():
+        raise BadInput("cannot keep a taste without words: say in a few words what you like")
+    seat = _seat(here, who, sitting, user)
+    taste = {"preference": preference, "weight": weight}
+    api.change_profile(api.ProfileChanged.model_validate({"user": seat.person, "tastes": [taste]}), here, who)
+    if not by_htmx(request):
+        return go(request, f"/you?user={seat.person}")
+    return _panel(here, seat, thread if thread is not None and _is_there(here, who, thread) else "")
+
+
 @router.post("/page/forget")
 def forget(request: Request, here: Here, who: Who, sitting: Sitting, user: Named = None) -> Response:
     """Everything that is kept of a person."""
@@ -156,5 +152,7 @@ def forget(request: Request, here: Here, who: Who, sitting: Sitting, user: Named
     return response
 
 
-def _panel(here: House, seat: Guest) -> Response:
-    return html("panel.html", sitting=seat, thread="", sessions=None, **panel(here, seat, None))
+def _panel(here: House, seat: Guest, thread: str = "") -> Response:
+    told = here.talks().told(thread, 1) if thread else []
+    last = next((one.answer for one in told if str(one.answer["user"]) == str(seat.person)), None)
+    return html("panel.html", sitting=seat, thread=thread, sessions=None, **panel(here, seat, last))

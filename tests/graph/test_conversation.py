@@ -332,6 +332,21 @@ def test_a_changed_history_is_told_to_the_model(settings: Settings) -> None:
     assert liking.calls[-1][1]["history_changed"] is True
 
 
+def test_several_limits_are_lifted_by_their_words_and_no_model_is_asked(settings: Settings) -> None:
+    limits = [
+        {"said": words, "column": "year", "operator": operator, "values": [year]}
+        for words, operator, year in (("from 1850 on", "ge", 1850), ("before 1860", "lt", 1860))
+    ]
+    chat = Chat(settings, scripted(constraints_set=limits))
+    (relaxation,) = chat.say("a western").relaxations[:1]
+    assert said(chat.say("a western")) == ["from 1850 on", "before 1860"]
+    answer = chat.say("lift “from 1850 on” and “before 1860”")
+    assert "ExtractAnswer" not in chat.asked
+    assert relaxation.count > 0
+    assert said(answer) == []
+    assert answer.recommendations
+
+
 GERMAN = {"Here is what I found:": "Das habe ich gefunden:"}
 
 

@@ -22,9 +22,10 @@ def test_what_is_said_elsewhere_while_a_turn_is_read_stays(sample_index: Index) 
     first, second, third, fourth = sample_index.catalogue.ids[:4]
     keep_profile(store, opinions(liked=[first, fourth]))
     before, _ = memory.before(State(), "ann", store)
-    keep_profile(store, opinions(liked=[first, second]))  # a thumb up, and an opinion dropped, on the page
+    keep_profile(store, opinions(liked=[first, second]).with_corrected("westerns", 0))  # all on the page
     now: Any = {**wanted(before), "liked": [fourth, third], "disliked": [first]}
     memory.keep(store, "ann", before, now, Understanding(), NO_TASTES, None)
     known = profile_of(store, "ann")
     assert known is not None
     assert (known.of("liked"), known.of("disliked")) == ([third, second], [first])
+    assert [(one.preference, one.weight) for one in known.corrected] == [("westerns", 0)]

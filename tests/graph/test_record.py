@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from duetto import prompts
 from duetto.errors import BadInput, NotReady
 from duetto.graph.answer import Answer
-from duetto.graph.record import CANDIDATES, Record, Recorded
+from duetto.graph.record import CANDIDATES, Before, Record, Recorded
 from duetto.graph.state import NOTHING, Context, TurnInput
 from duetto.jobs import replay_recordings
 from duetto.limits import Limits
@@ -177,7 +177,7 @@ def test_a_voice_that_is_silent_has_no_candidates(settings: Settings, tmp_path: 
 
 def test_what_a_turn_found_of_the_turns_before_is_there(settings: Settings, sample_index: Index, tmp_path: Path) -> None:
     first, second, third, fourth = recorded(played(tmp_path, settings))
-    assert first.before.model_dump() == NOTHING
+    assert first.before == Before.model_validate(NOTHING)
     assert second.before.constraints == first.answer.constraints != []
     assert titled(sample_index, second.liked, second.disliked) == (["The Thing"], ["Alien"])
     assert titled(sample_index, third.before.liked, third.before.disliked) == (["The Thing"], ["Alien"])

@@ -146,6 +146,16 @@ def test_nobody_speaks_for_somebody_else(server: Served, keys: tuple[Path, Keys]
         assert reply.status_code == 404, user
 
 
+def test_nobody_corrects_somebody_else_s_tastes(server: Served, keys: tuple[Path, Keys]) -> None:
+    asked = {"tastes": [{"preference": "westerns", "weight": 0.5}]}
+    assert server.ask("PATCH", "/v1/profile", keys[1].theirs, json={**asked, "user": "p001"}).status_code == 404
+    form = {"user": "p001", "preference": "westerns", "weight": "0.5"}
+    assert server.ask("POST", "/page/taste", keys[1].theirs, data=form).status_code == 404
+    assert server.ask("GET", "/v1/profile", keys[1].mine).json()["corrected"] == []
+    assert len(server.ask("PATCH", "/v1/profile", keys[1].theirs, json=asked).json()["corrected"]) == 1
+    assert server.ask("GET", "/v1/profile", keys[1].mine).json()["corrected"] == []
+
+
 def test_everybody_reaches_their_own(server: Served, keys: tuple[Path, Keys], thread: str) -> None:
     assert [one["thread"] for one in server.ask("GET", "/v1/threads", keys[1].mine).json()].count(thread) == 1
     assert server.ask("GET", "/v1/threads", keys[1].theirs).json() == []

@@ -358,25 +358,31 @@ def test_a_new_index_is_followed_without_dropping_a_turn(settings: Settings, tmp
     index = tmp_path / "index"
     _build(tmp_path, index, sample.films())
     with serving(settings, data=tmp_path, index=str(index), follow_seconds="0.05") as own, ThreadPoolExecutor(3) as pool:
-        built = threading.Event()
+        built, told = threading.Event(), dict[str, list[Body]](t0=[], t1=[])
 
-        def talk(thread: str) -> list[Body]:
-            answers = [own.turn("a western", thread=thread, reasons="none")]
+        def talk(thread: str) -> None:
             while not built.is_set():
-                answers.append(own.turn("a western", thread=thread, reasons="none"))
-            return answers
+                told[thread].append(own.turn("a western", thread=thread, reasons="none"))
 
-        talking = [pool.submit(talk, f"t{n}") for n in range(2)]
+        def follow() -> str:
+            current = (index / "CURRENT").read_text().strip()
+            until = time.monotonic() + 60
+            while any(not turns or turns[-1]["index"] != current for turns in told.values()):
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            return current
+
+        talking = [pool.submit(talk, thread) for thread in told]
         try:
+            current = follow()
             for keep in (470, 455):
                 _build(tmp_path, index, sample.films().head(keep))
-                current = (index / "CURRENT").read_text().strip()
-                until = time.monotonic() + 20
-                while own.turn("a western", thread="watch")["index"] != current:
-                    assert time.monotonic() < until
+                current = follow()
         finally:
             built.set()
-        for turns in (one.result() for one in talking):
+        for one in talking:
+            one.result()
+        for turns in told.values():
             assert [answer["turn"] for answer in turns] == list(range(1, len(turns) + 1))
             assert len({answer["index"] for answer in turns}) == 3
         (index / "CURRENT").write_text("no such version")

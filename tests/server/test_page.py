@@ -130,6 +130,102 @@ def test_a_limit_that_always_holds_is_shown_with_the_person_and_can_be_taken_off
     assert "for good" not in server.ask("GET", f"/you?user={person}").text
 
 
+def test_limits_of_which_none_alone_is_to_blame_can_be_given_up_together(server: Served) -> None:
+    thread = uuid4().hex
+    said(server, "only westerns", thread)
+    page = html.unescape(server.ask("GET", said(server, "from 1850 and under 20 minutes", thread).headers["location"]).text)
+    words = "“from 1850” and “under 20 minutes”"
+    assert f'value="lift {words}"' in page
+    assert f">Give up {words}<" in page
+    server.ask("POST", f"/c/{thread}", data={"user": "p001", "quick": f"lift {words}"})
+    last = server.ask("GET", f"/v1/threads/{thread}").json()["turns"][-1]["answer"]
+    assert [limit["said"] for limit in last["constraints"]] == ["only westerns"]
+    assert last["recommendations"]
+
+
+HTMX = {"HX-Request": "true"}
+
+
+def tastes(page: str) -> dict[str, str]:
+    """Each taste of a panel, as it is shown."""
+    shown = page.split('<ul class="tastes">')[1].split("</ul>")[0].split("<li>")[1:] if '<ul class="tastes">' in page else []
+    return {html.unescape(one.split('class="name">')[1].split("<")[0]): one for one in shown}
+
+
+def test_a_taste_can_be_made_weightier_lighter_removed_and_put_back(server: Served) -> None:
+    def weigh(taste: str, weight: float | str) -> str:
+        reply = server.ask("POST", "/page/taste", data={"user": "p012", "preference": taste, "weight": weight}, headers=HTMX)
+        assert reply.status_code == 200
+        return reply.text
+
+    was = tastes(server.ask("GET", "/you?user=p012").text)
+    first, second = list(was)[:2]
+    assert "set by you" not in "".join(was.values())
+    set_ = tastes(weigh(second, 0.9))
+    assert list(set_) == list(was)
+    assert "set by you" in set_[second]
+    assert "Weight 90 percent" in set_[second]
+    assert 'value="0.7"' in set_[second]
+    assert 'value="1.0"' in set_[second]
+    assert "as read" in set_[second]
+    assert "as read" not in set_[first]
+    removed = weigh(first, 0)
+    assert first not in tastes(removed)
+    assert "Removed by you" in removed
+    assert tastes(weigh(first, ""))[first] == was[first]
+    assert tastes(weigh(second, "")) == was
+
+
+def test_a_taste_can_be_added_and_the_next_answer_uses_it(server: Served) -> None:
+    person, thread = f"guest-{uuid4().hex[:6]}", uuid4().hex
+    added = server.ask(
+        "POST", "/page/taste", data={"user": person, "preference": " samurai swords ", "weight": "1", "thread": ""}
+    )
+    assert (added.status_code, added.headers["location"]) == (303, f"/you?user={person}")
+    (one,) = tastes(server.ask("GET", added.headers["location"]).text).values()
+    assert "set by you" in one
+    assert "as read" not in one  # nothing was
+    page = html.unescape(server.ask("GET", said(server, "something clever", thread, person).headers["location"]).text)
+    assert "Seven Samurai" in page
+    assert "“clever, samurai swords”" in page
+    gone = server.ask(
+        "POST", "/page/taste", data={"user": person, "preference": "samurai swords", "thread": thread}, headers=HTMX
+    ).text
+    assert tastes(gone) == {}
+    assert "Removed by you" not in gone
+
+
+def test_tastes_of_what_was_only_named_stay_while_one_is_corrected(server: Served) -> None:
+    person, thread = f"guest-{uuid4().hex[:6]}", uuid4().hex
+    shown = tastes(server.ask("GET", said(server, "something like Alien and Aliens", thread, person).headers["location"]).text)
+    assert shown
+    first = next(iter(shown))
+    form = {"user": person, "preference": first, "weight": "0.1", "thread": thread}
+    assert list(tastes(server.ask("POST", "/page/taste", data=form, headers=HTMX).text)) == list(shown)
+
+
+def test_what_a_person_calls_a_taste_is_never_obeyed(server: Served) -> None:
+    person = f"guest-{uuid4().hex[:6]}"
+    for weight in ("1", "0"):
+        form = {"user": person, "preference": f'{RUNS}" onclick="x', "weight": weight}
+        page = server.ask("POST", "/page/taste", data=form, headers=HTMX).text
+        assert RUNS not in page
+        assert "&lt;script&gt;window.ran" in page
+        assert not [name for _, attributes in Tags(page).found for name in attributes if name.startswith("on")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"preference": " ", "weight": "1"}, {"preference": "x" * 201, "weight": "1"}, {"preference": "x", "weight": "7"},
+     {"preference": "x", "weight": "nan"}, {"preference": "x", "weight": "much"}, {"preference": "never set"}],
+)  # fmt: skip
+def test_a_taste_that_cannot_be_kept_is_told_on_the_page(server: Served, wrong: dict[str, str]) -> None:
+    reply = server.ask("POST", "/page/taste", data={"user": "p013", **wrong}, headers=HTMX)
+    assert reply.status_code == 422
+    assert 'role="alert"' in reply.text
+    assert server.ask("GET", "/v1/profile?user=p013").json()["corrected"] == []
+
+
 def test_a_conversation_of_nobody_in_particular_goes_on_as_whoever_sits_there(server: Served) -> None:
     thread = uuid4().hex
     server.turn(WISH, thread=thread)

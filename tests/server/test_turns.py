@@ -124,6 +124,40 @@ def test_a_profile_is_shown_changed_and_forgotten(server: Served) -> None:
     assert server.ask("DELETE", "/v1/profile", params={"user": "zoe"}).status_code == 404
 
 
+def test_a_taste_that_a_person_corrects_weighs_so_in_the_next_turn(server: Served) -> None:
+    def change(*tastes: dict[str, Any]) -> Any:
+        return server.ask("PATCH", "/v1/profile", json={"user": "p011", "tastes": list(tastes)})
+
+    first, *_ = (p["preference"] for p in server.turn("something clever", user="p011")["preferences"])
+    changed = change({"preference": first, "weight": 0}, {"preference": " samurai swords ", "weight": 0.8}).json()
+    assert [(one["preference"], one["weight"]) for one in changed["corrected"]] == [(first, 0.0), ("samurai swords", 0.8)]
+    assert server.ask("GET", "/v1/profile", params={"user": "p011"}).json() == changed
+    weights = {p["preference"]: p["weight"] for p in server.turn("something clever", user="p011")["preferences"]}
+    assert first not in weights
+    assert weights["samurai swords"] == 0.8
+    assert (
+        change({"preference": first, "weight": None}, {"preference": "SAMURAI SWORDS", "weight": None}).json()["corrected"] == []
+    )
+    refused = change({"preference": "samurai swords", "weight": None})
+    assert refused.status_code == 422
+    assert "has no weight for it" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "taste",
+    [
+        {"preference": "x", "weight": 1.01}, {"preference": "x", "weight": -0.1}, {"preference": "x", "weight": "much"},
+        {"preference": "x"}, {"preference": "", "weight": 1}, {"preference": "  ", "weight": 1}, {"weight": 1}, "x",
+        {"preference": "x" * 201, "weight": 1}, {"preference": "x", "weight": 1, "at": ""}, {"preference": None, "weight": 1},
+    ],
+)  # fmt: skip
+def test_what_is_no_taste_is_refused_in_a_sentence(server: Served, taste: Any) -> None:
+    reply = server.ask("PATCH", "/v1/profile", json={"user": "una", "tastes": [taste]})
+    assert (reply.status_code, reply.json()["error"]["type"]) == (422, "bad_input")
+    assert reply.json()["error"]["message"].startswith("tastes.0")
+    assert server.ask("GET", "/v1/profile", params={"user": "una"}).json()["corrected"] == []
+
+
 def test_an_item_that_is_disliked_is_not_shown_in_the_next_turn(server: Served) -> None:
     item = server.turn("a western", user="yan", thread="of-yan")["recommendations"][0]["item_id"]
     given = {"user": "yan", "thread": "of-yan", "item_id": item, "kind": "uninterested", "comment": "no"}

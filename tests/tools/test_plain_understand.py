@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from duetto.tools.catalogue import Catalogue
 from duetto.tools.constraints import checked
+from duetto.tools.conversation import Conversation
 from duetto.tools.language import Understanding
 from duetto.tools.plain.understand import PlainReader
 from duetto.tools.predicate import And, Compare, Not, Operator, Predicate, mask
@@ -325,6 +326,27 @@ def test_a_constraint_keeps_what_it_says() -> None:
 )
 def test_constraints_are_cleared_by_name_or_all_at_once(message: str, clear: tuple[str, ...]) -> None:
     assert FILMS.read(message).clear == clear
+
+
+HORROR, SHORT, OLD = FILMS.read("no horror").set[0], FILMS.read("under 100 minutes").set[0], FILMS.read("before 1990").set[0]
+
+
+@pytest.mark.parametrize(
+    ("message", "lifted"),
+    [
+        ("lift “no horror”", ["no horror"]),
+        ("lift “no horror” and “before 1990”", ["no horror", "before 1990"]),
+        ('Please remove the limits "NO HORROR", "under 100 minutes", and "before 1990"',
+         ["no horror", "under 100 minutes", "before 1990"]),
+    ],
+)  # fmt: skip
+def test_limits_in_force_are_lifted_by_their_words(message: str, lifted: list[str]) -> None:
+    read = FILMS.read(message, Conversation(constraints=(HORROR, SHORT, OLD)))
+    assert read == Understanding("refine", clear=tuple(lifted), same_topic=True, certain=True)
+
+
+def test_limits_of_which_one_is_not_in_force_are_not_certain() -> None:
+    assert not FILMS.read("lift “no horror” and “no westerns”", Conversation(constraints=(HORROR,))).certain
 
 
 def test_starting_over_may_come_with_a_new_wish() -> None:

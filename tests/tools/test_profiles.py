@@ -47,12 +47,21 @@ def test_an_opinion_that_is_gone_is_gone() -> None:
     assert Profile(user="ann").with_opinions(said(liked=[1]), None).with_opinions(said(), None).opinions == []
 
 
+def test_a_correction_replaces_the_earlier_one_and_can_be_taken_back() -> None:
+    known = (
+        Profile(user="ann").with_corrected("Heist films", 0.4).with_corrected("westerns", 0).with_corrected("heist  FILMS", 0.9)
+    )
+    assert [(one.preference, one.weight) for one in known.corrected] == [("westerns", 0.0), ("heist  FILMS", 0.9)]
+    assert [one.preference for one in known.with_corrected("heist films", None).corrected] == ["westerns"]
+
+
 def test_a_profile_outlives_the_process(tmp_path: Path) -> None:
     first = EitherSqliteStore.open(tmp_path / "p.sqlite")
-    keep_profile(first, Profile(user="ann").with_opinions(said(liked=[3]), "t"))
+    keep_profile(first, Profile(user="ann").with_opinions(said(liked=[3]), "t").with_corrected("westerns", 0.3))
     first.close()
     second = EitherSqliteStore.open(tmp_path / "p.sqlite")
     known = profile_of(second, "ann")
     second.close()
     assert known is not None
     assert known.of("liked") == [3]
+    assert [(one.preference, one.weight) for one in known.corrected] == [("westerns", 0.3)]

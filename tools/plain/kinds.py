@@ -6,10 +6,11 @@ from duetto.tools.plain.grammar import ORDERED
 
 WHAT = r"(?P<what>[^?!]+?)"
 END = r"\s*[?.!]*\s*$"
-# How a limit is taken off by its own words, as a button beside it does.
+# How limits are taken off by their own words, as a button beside them does.
 LIFT = re.compile(
-    r"(?:please\s+)?(?:lift|drop|remove|forget)\s+(?:the\s+(?:limit|filter)\s+)?[“\"](?P<said>.+)[”\"]\W*", re.IGNORECASE
+    r"(?:please\s+)?(?:lift|drop|remove|forget)\s+(?:the\s+(?:limit|filter)s?\s+)?[“\"](?P<said>.+)[”\"]\W*", re.IGNORECASE
 )
+BETWEEN = re.compile(r"[”\"]\s*(?:,?\s*and|,)\s*[“\"]", re.IGNORECASE)  # of several limits, the words
 UNDO = re.compile(
     r"\W*(?:(?:oh|oops|no|sorry|wait|ok|please|actually)\W+)*(?:undo(?:\s+(?:that|it|this|the last (?:one|step|change)))?|"
     r"go back|take (?:that|it) back|scratch that|never ?mind(?:\s+that)?|revert(?:\s+that)?|(?:forget"

@@ -14,7 +14,7 @@ VAGUE = 2
 
 
 def queries(understood: Understanding, columns: Columns, most: int) -> tuple[SearchQuery, ...]:
-    """At most `most`; none for a silent visitor, whose history then speaks by itself."""
+    """At most `most`; for a silent visitor, whose history speaks by itself, only the tastes that they made weightier."""
     found, catalogue = [], columns.catalogue
     if understood.wish:
         found.append(SearchQuery(understood.wish, REQUEST))
@@ -23,4 +23,6 @@ def queries(understood: Understanding, columns: Columns, most: int) -> tuple[Sea
     words = [w for w in re.findall(r"\w+", understood.wish.lower()) if w not in ENGLISH_STOP_WORDS]
     if 0 < len(words) <= VAGUE and not any(columns.value(words[start:]) for start in range(len(words))):
         found += [SearchQuery(f"{understood.wish}, {p.text}", p.text) for p in understood.preferences[:TASTES]]
+    if not found:
+        found = [SearchQuery(p.text, p.text) for p in understood.preferences[:TASTES] if p.moved > 0]
     return tuple(found[:most])

@@ -278,5 +278,8 @@ def _searchable(text: str) -> str:
 
 
 def _in_force(words: str, said: Conversation) -> tuple[str, ...]:
-    """The limits of these words."""
-    return tuple(limit.said for limit in said.constraints if limit.said.lower() == words.strip().lower())
+    """The limits of these words, one or several; none where not all of them are in force."""
+    limits = {limit.said.lower(): limit.said for limit in said.constraints}
+    whole = words.strip().lower()
+    named = [whole] if whole in limits else [part.strip() for part in kinds.BETWEEN.split(whole)]
+    return tuple(limits[name] for name in named) if all(name in limits for name in named) else ()

@@ -30,6 +30,7 @@
       last.scrollIntoView({ block: "start" });
       tabs.postMessage(form.dataset.thread);
     }
+    if (target.id === "panel" && document.activeElement === document.body) at("panel").focus({ preventScroll: true });
     if (target.id === "voices") {
       target.showModal();
       target.querySelector("h2").focus();
