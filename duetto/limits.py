@@ -81,7 +81,7 @@ class Limits:
     follow_seconds: float = 1.0  # between looks for a new version of the index
     requests_a_minute: int = 120  # of a key that says nothing else
 
-    computing_at_once: int = 2  # threads of a process; the two voices of a turn are two
+    computing_at_once: int = 2  # threads of a process: the two voices of a turn; 1 in a server's workers, which have a core each
 
     # the database that DUETTO_DATABASE_URL names
     database_connections: int = 8  # of a process

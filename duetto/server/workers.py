@@ -85,7 +85,7 @@ class Workers:
     async def _started(self) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "duetto.server.worker", stdin=PIPE, stdout=PIPE, limit=LINE_BYTES,
-            env={**os.environ, **ONE_CORE},
+            env={"DUETTO_COMPUTING_AT_ONCE": "1", **os.environ, **ONE_CORE},
             start_new_session=True,  # what stops the server, as Ctrl-C, must not end a turn that it waits for
         )  # fmt: skip
         worker = _Running(process)
